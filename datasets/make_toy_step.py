@@ -1,0 +1,593 @@
+"""Draws a small set of street videos in STEP layout: enough to train, test and evaluate Video K-Net without a download.
+
+    python datasets/make_toy_step.py data/toy_step
+
+    OUT/video_sequence/{train,val}/{sequence:06d}_{frame:06d}_{leftImg8bit,panoptic}.png
+    OUT/toy_step.json    what the set was made with; says that the set is complete
+
+The streets are simple but drawn in perspective: a camera that drives and turns, ground and facades with textures, and flat
+pictures of cars, people and street furniture that stand in the depth of the scene, so that near objects are large, low in
+the image and hide far ones. Objects of a sequence share a hue and differ in their markings; they cross each other, leave the
+image and come back. The same arguments give the same bytes.
+"""
+import argparse
+import colorsys
+import json
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Dict, List, Optional, Tuple
+
+import cv2
+import numpy as np
+from tqdm import tqdm
+
+from knet.errors import InputError, report_input_errors
+from knet.label_space import STEP
+from knet.step_format import frame_name, scan_split, write_panoptic, write_png
+
+VERSION = 1  # to be raised with each change of what is drawn
+MARKER = 'toy_step.json'
+KINDS = ('leftImg8bit', 'panoptic')
+SEQUENCES = {'train': (0, 1, 3, 4, 5, 9, 11, 12, 15, 17, 19, 20), 'val': (2, 6, 7, 8, 10, 13, 14, 16, 18)}
+ID = {name: i for i, name in enumerate(STEP.classes)}
+VOID = STEP.void
+TRANSPARENT = 254  # in the class maps of sprites: nothing there
+
+# All lengths are metres; x points right, z away from the camera's place in frame 0.
+CAMERA_HEIGHT = 1.65
+NEAR, FAR = 3.5, 70.0  # objects nearer and walls farther than this are not drawn
+FACADE = 9.0  # length of a facade, hedge or fence along the street
+SMALLEST_SEGMENT = 10  # pixels; what remains visible of an object below this is void, as no annotator would mark it
+SPRITE_ROWS = 96
+
+
+def hsv(hue: float, saturation: float, value: float) -> Tuple[int, int, int]:
+    """RGB colour, 0..255; the hue is in turns and wraps, the others are cut to 0..1."""
+    return tuple(int(255 * c) for c in colorsys.hsv_to_rgb(hue % 1, min(max(saturation, 0), 1), min(max(value, 0), 1)))
+
+
+class Sprite:
+    """A flat picture of an object: RGB colours (h, w, 3) and train ids (h, w), `TRANSPARENT` outside of the object.
+
+    Drawing takes coordinates as fractions of the width and height. Without a label only colours change, so that markings
+    may be painted across the object's outline. Edges are hard: image and class map agree in each pixel.
+    """
+
+    def __init__(self, metres: Tuple[float, float], fill: Tuple[int, int, int]):
+        self.metres = metres  # height, width
+        shape = (SPRITE_ROWS, max(4, round(SPRITE_ROWS * metres[1] / metres[0])))
+        self.colour = np.full(shape + (3,), fill, np.uint8)
+        self.classes = np.full(shape, TRANSPARENT, np.uint8)
+
+    def polygon(self, points, colour, label: Optional[int] = None) -> None:
+        """Fill the polygon with these (x, y) corners."""
+        height, width = self.classes.shape
+        corners = np.round(np.asarray(points, np.float64) * (width - 1, height - 1)).astype(np.int32)
+        cv2.fillPoly(self.colour, [corners], colour)
+        if label is not None:
+            cv2.fillPoly(self.classes, [corners], label)
+
+    def box(self, x0, y0, x1, y1, colour, label: Optional[int] = None) -> None:
+        """Fill a rectangle."""
+        self.polygon([(x0, y0), (x1, y0), (x1, y1), (x0, y1)], colour, label)
+
+    def disc(self, x, y, radius, colour, label: Optional[int] = None) -> None:
+        """Fill a circle; the radius is a fraction of the height."""
+        angles = np.linspace(0, 2 * np.pi, 24, endpoint=False)
+        narrow = self.metres[0] / self.metres[1]
+        self.polygon(np.stack([x + radius * narrow * np.cos(angles), y + radius * np.sin(angles)], 1), colour, label)
+
+    def markings(self, x0, y0, x1, y1, look: 'Look') -> None:
+        """Paint the cells of the look's grid that are set."""
+        rows, cols = look.grid.shape
+        for row, col in zip(*np.nonzero(look.grid)):
+            left, top = x0 + (x1 - x0) * col / cols, y0 + (y1 - y0) * row / rows
+            self.box(left, top, left + (x1 - x0) / cols, top + (y1 - y0) / rows, look.marking)
+
+    def paste(self, other: 'Sprite', left: int) -> None:
+        """Draw another sprite of the same height over this one, from column `left` on."""
+        area = np.s_[:, left:left + other.classes.shape[1]]
+        solid = other.classes != TRANSPARENT
+        self.colour[area][solid] = other.colour[solid]
+        self.classes[area][solid] = other.classes[solid]
+
+
+@dataclass
+class Look:
+    """What an object keeps through its sequence, and by which it can be known again."""
+    body: Tuple[int, int, int]
+    marking: Tuple[int, int, int]
+    second: Tuple[int, int, int]  # trousers; windows
+    grid: np.ndarray  # (rows, columns), bool: where the markings are
+    style: int  # form of the cabin; headgear and bag
+
+
+def draw_look(rng: np.random.Generator, hue: float) -> Look:
+    """An object's look in a sequence whose objects have colours around `hue`."""
+    body = hsv(hue + rng.uniform(-0.04, 0.04), rng.uniform(0.55, 0.85), rng.uniform(0.55, 0.85))
+    markings = ((245, 245, 245), (20, 20, 20), (250, 215, 40), hsv(hue + 0.5, 0.8, 0.9), hsv(hue + 0.33, 0.8, 0.8))
+    seconds = ((25, 28, 38), (52, 60, 92), (110, 96, 80), (40, 66, 52))
+    rows, cols = ((1, 3), (3, 1), (2, 4), (1, 5), (2, 2))[rng.integers(5)]
+    return Look(body, markings[rng.integers(5)], seconds[rng.integers(4)], rng.random((rows, cols)) < 0.5, int(rng.integers(3)))
+
+
+def person(look: Look, stride: float, label: int = ID['person']) -> Sprite:
+    """Somebody who walks; `stride` in -1..1 is how far the legs are apart."""
+    sprite = Sprite((1.8, 0.85), look.body)
+    skin, swing = (205, 160, 130), 0.3 * stride
+    for side in (-1, 1):
+        hip, foot = 0.5 + 0.07 * side, 0.5 + 0.06 * side + swing * side
+        sprite.polygon([(hip - 0.12, 0.5), (hip + 0.12, 0.5), (foot + 0.1, 0.96), (foot - 0.1, 0.96)], look.second, label)
+        sprite.box(foot - 0.1, 0.95, foot + 0.16, 1, (20, 16, 16), label)
+        hand = 0.5 + 0.3 * side - swing * side * 0.6
+        sprite.polygon([(0.5 + 0.16 * side, 0.18), (0.5 + 0.28 * side, 0.2), (hand + 0.06, 0.52), (hand - 0.06, 0.52)], look.body, label)
+    sprite.polygon([(0.27, 0.17), (0.73, 0.17), (0.69, 0.54), (0.31, 0.54)], look.body, label)
+    sprite.markings(0.29, 0.22, 0.71, 0.48, look)
+    sprite.disc(0.5, 0.085, 0.08, skin, label)
+    sprite.box(0.3, 0, 0.7, 0.05, ((50, 34, 24), look.marking, (190, 160, 90))[look.style], label)
+    return sprite
+
+
+def rider(look: Look, stride: float) -> Sprite:
+    """Somebody on a bicycle: two classes in one picture."""
+    sprite = Sprite((1.8, 1.7), look.body)
+    for x in (0.2, 0.8):
+        sprite.disc(x, 0.81, 0.18, (28, 28, 30), ID['bicycle'])
+        sprite.disc(x, 0.81, 0.13, (120, 120, 125))
+    sprite.polygon([(0.2, 0.79), (0.42, 0.56), (0.74, 0.54), (0.82, 0.8), (0.5, 0.84)], look.marking, ID['bicycle'])
+    sprite.polygon([(0.36, 0.5), (0.52, 0.5), (0.56 + 0.05 * stride, 0.84), (0.46, 0.84)], look.second, ID['rider'])
+    sprite.polygon([(0.34, 0.55), (0.5, 0.16), (0.66, 0.18), (0.8, 0.46), (0.74, 0.5), (0.6, 0.33), (0.54, 0.55)], look.body, ID['rider'])
+    sprite.disc(0.6, 0.09, 0.085, (205, 160, 130), ID['rider'])
+    return sprite
+
+
+def car_from_side(look: Look) -> Sprite:
+    """A car that drives to the right."""
+    label, sprite = ID['car'], Sprite((1.5, 4.2), look.body)
+    back, top_left, top_right, front = ((0.14, 0.28, 0.64, 0.8), (0.03, 0.1, 0.62, 0.78), (0.02, 0.05, 0.76, 0.9))[look.style]
+    sprite.polygon([(back, 0.46), (top_left, 0.03), (top_right, 0.03), (front, 0.46)], look.body, label)
+    sprite.polygon([(0.02, 0.42), (0.9, 0.44), (0.99, 0.54), (0.99, 0.82), (0.01, 0.82)], look.body, label)
+    sprite.markings(0.28, 0.5, 0.72, 0.76, look)
+    for x0, x1, x2, x3 in ((back + 0.06, top_left + 0.03, 0.42, 0.42), (0.46, 0.46, top_right - 0.02, front - 0.07)):
+        sprite.polygon([(x0, 0.43), (x1, 0.1), (x2, 0.1), (x3, 0.43)], look.second)
+    sprite.box(0.94, 0.52, 0.99, 0.62, (250, 240, 190))
+    sprite.box(0.01, 0.5, 0.04, 0.6, (200, 30, 25))
+    for x in (0.19, 0.81):
+        sprite.disc(x, 0.82, 0.17, (22, 22, 24), label)
+        sprite.disc(x, 0.82, 0.08, (165, 165, 170))
+    return sprite
+
+
+def car_from_behind(look: Look, lights: Tuple[int, int, int]) -> Sprite:
+    """A car that drives away from the camera or towards it; the colour of the lights says which."""
+    label, sprite = ID['car'], Sprite((1.5, 1.8), look.body)
+    inset = (0.2, 0.13, 0.07)[look.style]
+    for x in (0.08, 0.74):
+        sprite.box(x, 0.8, x + 0.18, 1, (22, 22, 24), label)
+    sprite.polygon([(0.08, 0.42), (inset + 0.06, 0.03), (0.94 - inset, 0.03), (0.92, 0.42)], look.body, label)
+    sprite.box(0.02, 0.4, 0.98, 0.87, look.body, label)
+    sprite.polygon([(0.16, 0.4), (inset + 0.13, 0.1), (0.87 - inset, 0.1), (0.84, 0.4)], look.second)
+    sprite.markings(0.24, 0.45, 0.76, 0.66, look)
+    for x in (0.04, 0.8):
+        sprite.box(x, 0.46, x + 0.16, 0.58, lights)
+    sprite.box(0.36, 0.7, 0.64, 0.8, (235, 235, 225))
+    return sprite
+
+
+def large_vehicle(look: Look, name: str) -> Sprite:
+    """A bus or a truck from the side."""
+    label, sprite = ID[name], Sprite((3.1, 8.5), look.body)
+    if name == 'bus':
+        sprite.box(0.01, 0.04, 0.99, 0.88, look.body, label)
+        for x in np.arange(0.04, 0.9, 0.12):
+            sprite.box(x, 0.16, x + 0.1, 0.46, look.second)
+        sprite.markings(0.1, 0.54, 0.9, 0.7, look)
+    else:
+        sprite.box(0.01, 0.02, 0.72, 0.8, (215, 212, 205), label)
+        sprite.markings(0.1, 0.16, 0.62, 0.6, look)
+        sprite.polygon([(0.75, 0.2), (0.93, 0.2), (0.99, 0.5), (0.99, 0.86), (0.75, 0.86)], look.body, label)
+        sprite.polygon([(0.84, 0.27), (0.92, 0.27), (0.96, 0.5), (0.84, 0.5)], look.second)
+        sprite.box(0.03, 0.78, 0.8, 0.86, (50, 50, 54), label)
+    for x in (0.14, 0.3, 0.84):
+        sprite.disc(x, 0.87, 0.12, (22, 22, 24), label)
+    return sprite
+
+
+def furniture(rng: np.random.Generator) -> Sprite:
+    """Something that stands at the side of the street."""
+    kind = rng.integers(5)
+    if kind == 0:  # a tree
+        sprite = Sprite((rng.uniform(4, 6), 3.2), (52, 84, 38))
+        sprite.box(0.45, 0.55, 0.56, 1, (74, 58, 44), ID['vegetation'])
+        for _ in range(9):
+            x, y, green = rng.uniform(0.28, 0.72), rng.uniform(0.16, 0.55), rng.uniform(0.25, 0.5)
+            sprite.disc(x, y, 0.15, hsv(rng.uniform(0.24, 0.33), 0.55, green), ID['vegetation'])
+    elif kind == 1:  # a litter bin or box: a thing without a class of its own
+        sprite = Sprite((1.1, 0.8), hsv(rng.random(), 0.3, 0.4))
+        sprite.box(0.1, 0, 0.9, 1, hsv(rng.random(), 0.3, 0.45), VOID)
+        sprite.box(0.1, 0, 0.9, 0.2, (45, 45, 48))
+    elif kind == 2:  # a lamp post
+        sprite = Sprite((5.5, 1.2), (130, 130, 132))
+        sprite.box(0.4, 0.02, 0.6, 1, (130, 130, 132), ID['pole'])
+        sprite.box(0.4, 0, 1, 0.04, (165, 165, 160), ID['pole'])
+    else:
+        light = kind == 3
+        sprite = Sprite((3.4, 0.9), (130, 130, 132))
+        sprite.box(0.38, 0.2, 0.62, 1, (120, 122, 124), ID['pole'])
+        if light:
+            sprite.box(0.1, 0, 0.9, 0.34, (30, 32, 30), ID['traffic light'])
+            sprite.disc(0.5, 0.07 + 0.2 * rng.integers(2), 0.06, ((235, 60, 40), (70, 230, 110))[rng.integers(2)])
+        else:
+            sprite.disc(0.5, 0.14, 0.135, ((205, 40, 40), (30, 80, 190), (240, 200, 40))[rng.integers(3)], ID['traffic sign'])
+            sprite.box(0.2, 0.1, 0.8, 0.18, (245, 245, 245))
+    return sprite
+
+
+def row_of(sprites: List[Sprite]) -> Sprite:
+    """One picture of several sprites of equal height, each hiding a third of the one before: a crowd."""
+    step = sprites[0].classes.shape[1] * 2 // 3
+    width = step * (len(sprites) - 1) + sprites[-1].classes.shape[1]
+    row = Sprite((sprites[0].metres[0], sprites[0].metres[0] * width / SPRITE_ROWS), sprites[0].colour[0, 0].tolist())
+    for i, sprite in enumerate(sprites):
+        row.paste(sprite, min(i * step, row.classes.shape[1] - sprite.classes.shape[1]))
+    return row
+
+
+@dataclass
+class Actor:
+    """An object at a place in the street, and how it moves: a straight line plus a swing across the street."""
+    poses: List[Sprite]  # shown in turn
+    x: float
+    z: float
+    speed_x: float = 0.0  # metres per frame
+    speed_z: float = 0.0
+    swing: float = 0.0  # metres to either side
+    period: float = 1.0  # frames
+    phase: float = 0.0  # radians
+    instance: int = 0  # 0: stuff, crowd or void
+
+    def place(self, time: float) -> Tuple[float, float]:
+        """x and z at a time in frames."""
+        return (self.x + self.speed_x * time + self.swing * np.sin(2 * np.pi * time / self.period + self.phase),
+                self.z + self.speed_z * time)
+
+    def picture(self, frame: int) -> Sprite:
+        """What it looks like in a frame, walking towards the right."""
+        return self.poses[frame % len(self.poses)]
+
+
+class Cast:
+    """Fills a street with actors; all random choices about objects are made here."""
+
+    def __init__(self, rng: np.random.Generator, frames: int, road: float, crossing: float):
+        self.rng, self.frames, self.road, self.crossing = rng, frames, road, crossing
+        self.actors: List[Actor] = []
+        self.ids = iter((1 + rng.permutation(2000)).tolist())
+        car_hue = rng.random()
+        self.hues = {'car': car_hue, 'person': car_hue + rng.uniform(0.25, 0.75)}
+        self.more = max(1, round(frames / 20))  # long videos need more passers-by
+
+    def walker(self) -> List[Sprite]:
+        """The poses of a new person."""
+        look = draw_look(self.rng, self.hues['person'])
+        return [person(look, stride) for stride in (0.15, 1.0, 0.15, -1.0)]
+
+    def car(self, view: str) -> List[Sprite]:
+        """The one pose of a new car: seen from the 'side', 'front' or 'rear'."""
+        look = draw_look(self.rng, self.hues['car'])
+        return [car_from_side(look) if view == 'side' else
+                car_from_behind(look, (250, 245, 200) if view == 'front' else (210, 25, 20))]
+
+    def passing(self, poses: List[Sprite], z: float, speed: float, instance: int) -> Actor:
+        """An actor that passes in front of the camera at a random moment, in a random direction."""
+        speed = speed * self.rng.choice((-1, 1))
+        moment = self.rng.uniform(0, self.frames)
+        return Actor(poses, self.rng.uniform(-3, 3) - speed * moment, z, speed_x=speed, instance=instance)
+
+    def returning(self, poses: List[Sprite], z: float, swing: float, instance: int) -> Actor:
+        """An actor that walks or drives to and fro, out of the image and back into it."""
+        rng = self.rng
+        return Actor(poses, rng.choice((-1, 1)) * swing * 0.6, z, swing=swing, period=rng.uniform(14, 22),
+                     phase=rng.uniform(0, 6.28), instance=instance)
+
+    def add_cars(self) -> None:
+        """Traffic on both lanes, parked cars and, where there is a crossing, cars that come from the side."""
+        rng = self.rng
+        for _ in range(int(rng.integers(1, 3)) * self.more):
+            z, speed = rng.uniform(8, 20), rng.uniform(-0.1, 0.35)
+            self.actors.append(Actor(self.car('rear'), self.road / 2, z, speed_z=speed, swing=0.5, period=17, instance=next(self.ids)))
+        for _ in range(int(rng.integers(1, 3)) * self.more):
+            moment, speed = rng.uniform(0, self.frames), -rng.uniform(0.5, 1.1)
+            self.actors.append(Actor(self.car('front'), -self.road / 2, 10 - speed * moment, speed_z=speed, instance=next(self.ids)))
+        for z in np.arange(rng.uniform(7, 11), 32, rng.uniform(5.5, 9)):
+            if abs(z - self.crossing) > 6 and rng.random() < 0.7:
+                side = rng.choice((-1, 1))
+                self.actors.append(Actor(self.car('rear' if side > 0 else 'front'), side * (self.road - 0.4), z, instance=next(self.ids)))
+        if self.crossing < FAR:
+            for i in range(int(rng.integers(3, 5)) * self.more):
+                z, car = self.crossing + (2 * (i % 2) - 1) * 1.6 + rng.uniform(-0.3, 0.3), self.car('side')
+                self.actors.append(self.returning(car, z, rng.uniform(7, 11), next(self.ids)) if i == 0 else
+                                   self.passing(car, z, rng.uniform(0.8, 1.9), next(self.ids)))
+
+    def add_people(self) -> None:
+        """People who cross the street, some to and fro, and people on the sidewalks."""
+        rng = self.rng
+        middle = self.crossing - 5 if self.crossing < FAR else rng.uniform(9, 12)
+        for i in range(int(rng.integers(5, 8)) * self.more):
+            z, poses = middle + rng.uniform(-1.6, 1.6), self.walker()
+            self.actors.append(self.returning(poses, z, rng.uniform(3, 7), next(self.ids)) if i < 2 else
+                               self.passing(poses, z, rng.uniform(0.35, 0.9), next(self.ids)))
+        for _ in range(int(rng.integers(2, 5)) * self.more):
+            side = rng.choice((-1, 1))
+            self.actors.append(Actor(self.walker(), side * (self.road + rng.uniform(0.6, 1.8)), rng.uniform(8, 20),
+                                     speed_z=rng.uniform(-0.3, 0.3), instance=next(self.ids)))
+
+    def add_others(self) -> None:
+        """Street furniture, and in some sequences a rider, a truck or bus, and crowds."""
+        rng = self.rng
+        for side in (-1, 1):
+            for z in np.arange(rng.uniform(7, 11), 45, rng.uniform(4, 7)):
+                self.actors.append(Actor([furniture(rng)], side * (self.road + rng.uniform(0.5, 2.4)), z))
+        if rng.random() < 0.5:
+            look = draw_look(rng, rng.random())
+            self.actors.append(self.passing([rider(look, 1), rider(look, -1)], rng.uniform(9, 16), rng.uniform(0.6, 1.2), 0))
+        if rng.random() < 0.4:
+            vehicle = large_vehicle(draw_look(rng, rng.random()), ('bus', 'truck')[rng.integers(2)])
+            z = self.crossing + 4 if self.crossing < FAR else 24
+            self.actors.append(self.passing([vehicle], z, rng.uniform(0.6, 1.2), 0))
+        if rng.random() < 0.4:
+            waiting = row_of([self.walker()[0] for _ in range(int(rng.integers(4, 7)))])
+            self.actors.append(Actor([waiting], rng.choice((-1, 1)) * (self.road + 2.2), rng.uniform(13, 19)))
+        if rng.random() < 0.3:
+            parked = row_of([self.car('front')[0] for _ in range(int(rng.integers(3, 6)))])
+            self.actors.append(Actor([parked], rng.choice((-1, 1)) * (self.road + 5), rng.uniform(20, 28)))
+
+
+class Street:
+    """A random street and all that happens in it.
+
+    Args:
+        rng: Where the scene is drawn from.
+        frames: Length of the sequence.
+        size: Image height and width in pixels.
+    """
+
+    def __init__(self, rng: np.random.Generator, frames: int, size: Tuple[int, int]):
+        self.height, self.width = size
+        self.focal, self.horizon = 1.9 * self.height, 0.44 * self.height  # pixels
+        self.road = rng.uniform(3.6, 4.6)  # half of its width
+        self.sidewalk = self.road + 2.3
+        self.crossing = rng.uniform(13.5, 17) if rng.random() < 0.65 else 10 * FAR
+        self.walls = rng.uniform(0, 3, 2) + self.sidewalk  # distances of the left and right facades
+        self.facades = [self._facades(rng) for _ in range(2)]
+        self.skyline = np.repeat(rng.uniform(1, 9, 60), 4) + rng.uniform(0, 0.8, 240)
+        self.noise = self._texture(rng)
+        self.speed = rng.choice((0.0, 0.12, 0.25)) if self.crossing < FAR else rng.uniform(0.2, 0.45)  # metres per frame
+        self.pan = rng.uniform(0.02, 0.11) * self.width, rng.uniform(13, 30), rng.uniform(0, 6.28)  # pixels, frames, radians
+        self.light = rng.uniform(0.78, 1.08), rng.uniform(0.03, 0.1), rng.uniform(15, 40)  # mean, drift, frames
+        self.tint = rng.uniform(0.94, 1.06, 3)
+        self.sky = hsv(rng.uniform(0.55, 0.62), rng.uniform(0.05, 0.45), rng.uniform(0.8, 0.95))
+        self.hood = rng.uniform(0.05, 0.1) if rng.random() < 0.5 else 0.0  # of the height
+        self.grain = rng.integers(2 ** 31)
+        cast = Cast(rng, frames, self.road, self.crossing)
+        cast.add_cars()
+        cast.add_people()
+        cast.add_others()
+        self.actors = cast.actors
+
+    def _facades(self, rng: np.random.Generator) -> Dict[str, np.ndarray]:
+        """One side of the street in pieces of `FACADE` metres: class, height and colour of each; nothing at the crossing."""
+        names = ('building', 'building', 'building', 'vegetation', 'vegetation', 'wall', 'fence')
+        heights = {'building': (6, 14), 'vegetation': (3, 7), 'wall': (1.6, 2.6), 'fence': (1.2, 1.8)}
+        hues = {'building': (0.02, 0.13), 'vegetation': (0.23, 0.34), 'wall': (0.05, 0.12), 'fence': (0.08, 0.6)}
+        kinds = [names[i] for i in rng.integers(0, len(names), 24)]
+        height = np.array([rng.uniform(*heights[kind]) for kind in kinds])
+        colour = [hsv(rng.uniform(*hues[kind]), 0.5 if kind == 'vegetation' else rng.uniform(0.1, 0.4),
+                      0.38 if kind == 'vegetation' else rng.uniform(0.45, 0.8)) for kind in kinds]
+        centres = (np.arange(24) + 0.5) * FACADE
+        height[np.abs(centres - self.crossing) < FACADE / 2 + 1] = 0
+        return {'label': np.array([ID[kind] for kind in kinds], np.uint8), 'height': height, 'colour': np.array(colour, np.float32)}
+
+    @staticmethod
+    def _texture(rng: np.random.Generator) -> np.ndarray:
+        """Noise with fine and coarse grain, shape (256, 256), about -1..1; continues at its edges."""
+        layers = [rng.standard_normal((256, 256)) for _ in range(3)]
+        for i, sigma in ((1, 3), (2, 12)):
+            layers[i] = cv2.GaussianBlur(np.tile(layers[i], (3, 3)), (0, 0), sigma)[256:512, 256:512]
+        return (sum(layer / layer.std() for layer in layers) / 4).astype(np.float32)
+
+    def camera(self, frame: int) -> Tuple[float, float]:
+        """How far the image is shifted by the turning camera (pixels), and where the camera is along the street (metres)."""
+        swing, period, phase = self.pan
+        return swing * np.sin(2 * np.pi * frame / period + phase), self.speed * frame
+
+    def frame(self, index: int) -> Tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Draw a frame.
+
+        Returns:
+            image, shape (H, W, 3), uint8 RGB; train ids, shape (H, W), uint8; instance ids, shape (H, W), int32.
+        """
+        image, semantic = self._surroundings(index)
+        instance = np.zeros(semantic.shape, np.int32)
+        travelled = self.camera(index)[1]
+        for actor in sorted(self.actors, key=lambda actor: -actor.place(index)[1]):
+            if NEAR < actor.place(index)[1] - travelled < FAR:
+                self._draw(actor, index, image, semantic, instance)
+        if self.hood:
+            rows, cols = np.mgrid[:self.height, :self.width]
+            hood = rows > self.height * (1 - self.hood * (1 - (2 * cols / self.width - 1) ** 2))
+            image[hood], semantic[hood], instance[hood] = (38, 40, 44), VOID, 0
+        small = np.bincount(instance.ravel())[instance] < SMALLEST_SEGMENT
+        semantic[small & (instance > 0)] = VOID
+        instance[small] = 0
+        mean, drift, period = self.light
+        noise = np.random.default_rng([self.grain, index]).normal(0, 4, image.shape)
+        image *= self.tint * (mean + drift * np.sin(2 * np.pi * index / period))
+        return np.clip(image + noise, 0, 255).astype(np.uint8), semantic, instance
+
+    def _surroundings(self, index: int) -> Tuple[np.ndarray, np.ndarray]:
+        """Sky, skyline, ground and facades: image, (H, W, 3) float32 RGB, and train ids, (H, W) uint8."""
+        pan, travelled = self.camera(index)
+        rows, cols = np.mgrid[:self.height, :self.width].astype(np.float32)
+        across, down = (cols - self.width / 2 - pan) / self.focal, (rows + 0.5 - self.horizon) / self.focal  # per metre of depth
+        angle = (np.degrees(np.arctan(across)) * 2).astype(int) % 240
+        far = down > -self.skyline[angle] / FAR
+        green = self.skyline[angle // 12 * 12] > 4
+        semantic = np.where(far, np.where(green, ID['vegetation'], ID['building']), ID['sky']).astype(np.uint8)
+        image = np.array(self.sky, np.float32) * (1 + 0.5 * down[..., None]) + 12 * self.noise[(40 * down).astype(int) % 256, angle][..., None]
+        image[far] = np.where(green[far][:, None], (98, 116, 92), (142, 136, 132)) + 14 * self.noise[rows[far].astype(int) % 256, angle[far]][:, None]
+        ground = np.where(down > 0, CAMERA_HEIGHT / np.maximum(down, 1e-6), np.inf)
+        self._paint_ground(image, semantic, np.minimum(ground, FAR) * across, ground + travelled, ground < FAR)
+        for side in (0, 1):
+            outward = np.maximum(across * (2 * side - 1), 1e-6)
+            depth = self.walls[side] / outward
+            up = CAMERA_HEIGHT - down * depth
+            self._paint_facades(image, semantic, self.facades[side], depth, travelled, up, depth < np.minimum(ground, FAR))
+        return image, semantic
+
+    def _paint_ground(self, image, semantic, x, z, hit) -> None:
+        """Road with markings, sidewalks and what grows beyond; `x`, `z`: the place that each pixel sees."""
+        x, z = x[hit], z[hit]
+        crossing = np.abs(z - self.crossing) < 3.4
+        road, paved = (np.abs(x) < self.road) | crossing, np.abs(x) < self.sidewalk
+        line = (np.abs(x) < 0.09) & (z % 6 < 3) & ~crossing
+        zebra = (np.abs(z - self.crossing + 5) < 1.2) & (x % 1.1 < 0.55) & road
+        kerb = np.abs(np.abs(x) - self.road) < 0.12
+        colour = np.where(paved[:, None], (150, 142, 138), (104, 124, 66)).astype(np.float32)
+        colour[road] = (86, 86, 90)
+        colour[kerb & ~crossing] = (178, 174, 168)
+        colour[line | zebra] = (205, 205, 200)
+        slabs = paved & ~road & ((z % 1.5 < 0.12) | (x % 1.2 < 0.06))
+        colour[slabs] *= 0.86
+        grain = np.where(road | paved, 9, 20) * self.noise[(z * 24).astype(int) % 256, (x * 24).astype(int) % 256]
+        image[hit] = colour + grain[:, None]
+        semantic[hit] = np.where(road, ID['road'], np.where(paved, ID['sidewalk'], ID['terrain']))
+
+    def _paint_facades(self, image, semantic, facades, depth, travelled, up, hit) -> None:
+        """One side's buildings, hedges, walls and fences; `up`: height over ground at which each pixel meets them."""
+        z = depth[hit] + travelled
+        up, piece = up[hit], (z / FACADE).astype(int) % len(facades['label'])
+        label = facades['label'][piece]
+        grain = self.noise[(up * 20).astype(int) % 256, (z * 20).astype(int) % 256]
+        ragged = np.where(label == ID['vegetation'], 0.5 * self.noise[0, (z * 9).astype(int) % 256], 0)
+        solid = (up >= 0) & (up < facades['height'][piece] * (facades['height'][piece] > 0) + ragged * (facades['height'][piece] > 0))
+        colour = facades['colour'][piece] + (np.where(label == ID['vegetation'], 26, 8) * grain)[:, None]
+        window = (label == ID['building']) & (up % 3 > 1) & (up % 3 < 2.4) & (z % 2.6 > 0.9) & (z % 2.6 < 2.1)
+        lit = self.noise[(up / 3).astype(int) % 256, (z / 2.6).astype(int) % 256] > 0.3
+        colour[window] = np.where(lit[window, None], (196, 200, 196), (58, 70, 84))
+        colour[(label == ID['wall']) & (up % 0.5 < 0.08)] *= 0.75
+        colour[(label == ID['fence']) & (z % 0.5 < 0.2)] *= 0.6
+        rows, cols = (axis[solid] for axis in np.nonzero(hit))
+        image[rows, cols], semantic[rows, cols] = colour[solid], label[solid]
+
+    def _draw(self, actor: Actor, index: int, image, semantic, instance) -> None:
+        """Draw an actor and its shadow over what lies behind it, in place."""
+        pan, travelled = self.camera(index)
+        x, z = actor.place(index)
+        scale = self.focal / (z - travelled)  # pixels per metre
+        sprite = actor.picture(index)
+        size = [max(1, round(metres * scale)) for metres in sprite.metres]
+        bottom = round(self.horizon + CAMERA_HEIGHT * scale)
+        top, left = bottom - size[0], round(self.width / 2 + pan + x * scale - size[1] / 2)
+        y0, y1, x0, x1 = max(top, 0), min(bottom, self.height), max(left, 0), min(left + size[1], self.width)
+        if y0 >= y1 or x0 >= x1:
+            return
+        colour = cv2.resize(sprite.colour, (size[1], size[0]), interpolation=cv2.INTER_AREA)
+        classes = cv2.resize(sprite.classes, (size[1], size[0]), interpolation=cv2.INTER_NEAREST)
+        if actor.place(index + 0.5)[0] < actor.place(index - 0.5)[0]:
+            colour, classes = colour[:, ::-1], classes[:, ::-1]
+        cut = np.s_[y0 - top:y1 - top, x0 - left:x1 - left]
+        colour, classes = colour[cut], classes[cut]
+        area = np.s_[y0:y1, x0:x1]
+        solid = classes != TRANSPARENT
+        shadow = np.zeros(solid.shape, np.uint8)
+        cv2.ellipse(shadow, (left + size[1] // 2 - x0, bottom - y0), (size[1] // 2, max(1, size[0] // 12)), 0, 0, 360, 1, -1)
+        image[area][(shadow > 0) & ~solid] *= 0.6
+        image[area][solid], semantic[area][solid], instance[area][solid] = colour[solid], classes[solid], actor.instance
+
+
+def sequence_numbers(split: str, count: int) -> List[int]:
+    """The sequence numbers of a split: those of KITTI-STEP, then on from 21, odd ones for training, even ones for validation."""
+    first = {'train': 21, 'val': 22}[split]
+    more = range(first, first + 2 * max(0, count - len(SEQUENCES[split])), 2)
+    return list(SEQUENCES[split][:count]) + list(more)
+
+
+def plan(arguments: Dict) -> Dict[str, Dict[str, List[int]]]:
+    """The frames of the set: split → sequence → [first frame, number of frames]; half of the sequences start at 0."""
+    frames = {}
+    for split in SEQUENCES:
+        frames[split] = {}
+        for i, sequence in enumerate(sequence_numbers(split, arguments[f'{split}_sequences'])):
+            frames[split][str(sequence)] = [0 if i % 2 == 0 else 7 * sequence + 1, arguments['frames']]
+    return frames
+
+
+def listed_files(folder: Path, contents: Dict) -> List[Path]:
+    """All files of a plan."""
+    return [folder / split / f'{frame_name(int(sequence), frame)}_{kind}.png' for split, sequences in contents.items()
+            for sequence, (start, count) in sequences.items() for frame in range(start, start + count) for kind in KINDS]
+
+
+def read_marker(path: Path) -> Optional[Dict]:
+    """What an earlier run wrote about the set in this folder; None where there was none.
+
+    Raises:
+        InputError: the file is not one of this script's.
+    """
+    if not path.exists():
+        return None
+    try:
+        marker = json.loads(path.read_text(encoding='utf-8'))
+        listed_files(path.parent, marker['contents'])
+        return {key: marker[key] for key in ('version', 'arguments', 'contents', 'complete')}
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        raise InputError(f'{path} was not written by this script or is damaged: name another folder, or remove this one') from None
+
+
+def write_marker(path: Path, arguments: Dict, contents: Dict, complete: bool) -> None:
+    """Write the file that says what the folder holds, whole or not at all."""
+    partial = path.with_name(f'.{path.name}.{os.getpid()}.part')
+    text = json.dumps({'version': VERSION, 'arguments': arguments, 'contents': contents, 'complete': complete}, indent=1)
+    partial.write_text(text + '\n', encoding='utf-8')
+    os.replace(partial, path)
+
+
+def make_toy_step(out, seed: int = 0, train_sequences: int = 12, val_sequences: int = 9, frames: int = 20,
+                  size: Tuple[int, int] = (96, 320)) -> bool:
+    """Make the toy set under `out`, unless it is there already.
+
+    A set that this function made with other arguments, or did not finish, is replaced. Other files are left alone.
+
+    Args:
+        out: Folder for the set; made if needed.
+        seed: Seed of all random choices, 0 or more.
+        train_sequences: Number of training sequences, 0 or more.
+        val_sequences: Number of validation sequences, 0 or more.
+        frames: Frames of each sequence, 1 or more.
+        size: Height and width of the images in pixels, 32 or more each.
+
+    Returns:
+        Whether something was written; False: the set was complete.
+
+    Raises:
+        InputError: an argument is out of range, or `out` holds another data set's files.
+    """
+    arguments = {'seed': seed, 'train_sequences': train_sequences, 'val_sequences': val_sequences, 'frames': frames, 'size': list(size)}
+    if min(seed, train_sequences, val_sequences) < 0 or frames < 1 or min(size) < 32:
+        raise InputError(f'seed and numbers of sequences must be 0 or more, frames 1 or more, height and width 32 or more; got {arguments}')
+    out, contents = Path(out), plan(arguments)
+    folder, marker = out / 'video_sequence', read_marker(out / MARKER)
+    before = set(listed_files(folder, marker['contents'])) if marker else set()
+    wanted = {'version': VERSION, 'arguments': arguments, 'contents': contents, 'complete': True}
+    if marker == wanted and all(path.exists() for path in before):
+        return False
+    refuse_foreign_files(folder, before)
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        merged = {**(marker['contents'] if marker else {})}
+        write_marker(out / MARKER, arguments, merged or contents, complete=False)
+    except OSError as error:
+        raise InputError(f'cannot write to {out}: {error.strerror}') from None
+    return True

@@ -1,0 +1,1 @@
+"""Video K-Net: video panoptic segmentation."""

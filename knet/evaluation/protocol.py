@@ -1,0 +1,79 @@
+"""What the metrics count: the classes, which of them form tubes, and what void means. One record per published protocol."""
+from dataclasses import dataclass
+from typing import Dict, Tuple, Union
+
+import numpy as np
+
+from knet.errors import InputError
+from knet.label_space import STEP, WAYMO, LabelSpace
+
+VOID_ID = 255
+CLASS_RANGE = 1 << 16
+
+
+@dataclass(frozen=True)
+class Protocol:
+    """The rules of an evaluation.
+
+    Args:
+        name: What `--protocol` calls it.
+        label_space: The classes, the thing classes (thing and stuff means of VPQ) and the void id.
+        tube_ids: Classes whose instances STQ follows over time.
+        drop_void: STQ leaves out pixels whose ground truth is void. Otherwise predicted things on void enlarge their tubes.
+        absent_as_zero: VPQ is a mean over all classes, absent ones counting 0. Otherwise a mean over those that occur.
+    """
+    name: str
+    label_space: LabelSpace
+    tube_ids: Tuple[int, ...]
+    drop_void: bool = False
+    absent_as_zero: bool = False
+
+    @property
+    def void_class(self) -> int:
+        """Index that void is counted under: the void id where it is one of the classes, else one past the classes."""
+        return min(self.label_space.void, self.label_space.num_classes)
+
+    @property
+    def size(self) -> int:
+        """Side of the confusion matrix: all classes, and void where it is not one of them."""
+        return max(self.label_space.num_classes, self.void_class + 1)
+
+    def class_table(self) -> np.ndarray:
+        """Look-up table, shape (65536,), int64: class id on disk → index 0..size-1, or -1 where the id is not allowed.
+
+        255 and the index of void itself (19 in the STEP label space: "unassigned") are void in every protocol.
+        """
+        table = np.full(CLASS_RANGE, -1, np.int64)
+        table[:self.label_space.num_classes] = np.arange(self.label_space.num_classes)
+        table[[VOID_ID, self.label_space.void, self.void_class]] = self.void_class
+        return table
+
+    def member_table(self, ids: Tuple[int, ...]) -> np.ndarray:
+        """Look-up table, shape (size,), bool: index → whether it is one of `ids`."""
+        table = np.zeros(self.size, bool)
+        table[list(ids)] = True
+        return table
+
+
+PROTOCOLS: Dict[str, Protocol] = {
+    protocol.name: protocol for protocol in (
+        Protocol('step', STEP, tube_ids=STEP.thing_ids),
+        Protocol('video-knet', STEP, tube_ids=tuple(range(11, 19)), drop_void=True, absent_as_zero=True),
+        Protocol('waymo', WAYMO, tube_ids=WAYMO.thing_ids),
+    )
+}
+"""step: the benchmark's own rules (STEP, arXiv 2102.11859). video-knet: what the published tables of Video K-Net were made with.
+waymo: the 29 native classes of the Waymo panoramic panoptic labels (arXiv 2206.07704), class 0 ignored."""
+
+
+def get_protocol(protocol: Union[str, Protocol]) -> Protocol:
+    """A protocol by its name, or the given one.
+
+    Raises:
+        InputError: there is no protocol of this name.
+    """
+    if isinstance(protocol, Protocol):
+        return protocol
+    if protocol not in PROTOCOLS:
+        raise InputError(f'unknown protocol {protocol!r}; choose one of {", ".join(PROTOCOLS)}')
+    return PROTOCOLS[protocol]

@@ -1,0 +1,73 @@
+"""Segmentation and tracking quality, STQ = sqrt(AQ * SQ) (STEP, arXiv 2102.11859), of one sequence's joint histogram.
+
+SQ is the mean IoU of the classes. AQ follows every ground-truth tube g, the pixels of one object over the whole sequence:
+
+    AQ = 1/|G| * sum_g 1/|g| * sum_p |g ∩ p| * |g ∩ p| / |g ∪ p|
+
+over the predicted tubes p; the classes of g and p need not agree, so that recognition is left to SQ.
+"""
+from typing import NamedTuple
+
+import numpy as np
+
+from knet.evaluation.histogram import INSTANCE_BITS, MAX_INSTANCE, Pairs
+from knet.evaluation.protocol import Protocol
+
+EPSILON = 1e-15
+MIN_COVERAGE = 1e-8
+
+
+class STQCounts(NamedTuple):
+    """What STQ needs to know of one sequence; C = `protocol.size`.
+
+    confusion: Pixels (or their weight) of each ground-truth class by predicted class, shape (C, C), int64 or float64.
+    association: Sum of the association of the tubes of each class, shape (C,), float64.
+    tubes: Ground-truth tubes of each class, shape (C,), int64.
+    """
+    confusion: np.ndarray
+    association: np.ndarray
+    tubes: np.ndarray
+
+
+def count_stq(pairs: Pairs, protocol: Protocol, weighted: bool = False) -> STQCounts:
+    """Reduce a sequence's joint histogram to what STQ needs.
+
+    Args:
+        pairs: All frames of one sequence together, classes as indices of the protocol.
+        weighted: Count a pixel as 1 / max(coverage, 1e-8): weighted STQ (arXiv 2206.07704).
+    """
+    gt, pred, size = pairs.gt, pairs.pred, pairs.counts
+    if weighted:
+        size = size / np.maximum(pairs.coverage, MIN_COVERAGE)
+    gt_class, pred_class = gt >> INSTANCE_BITS, pred >> INSTANCE_BITS
+    labelled = gt_class != protocol.void_class
+    confusion = np.zeros((protocol.size, protocol.size), size.dtype)
+    np.add.at(confusion, (gt_class[labelled], pred_class[labelled]), size[labelled])
+
+    is_tube_class = protocol.member_table(protocol.tube_ids)
+    gt_thing = is_tube_class[gt_class]
+    crowd = gt_thing & (gt & MAX_INSTANCE == 0)
+    in_gt = gt_thing & ~crowd
+    in_pred = is_tube_class[pred_class] & ~crowd
+    if protocol.drop_void:
+        in_pred &= labelled
+    gt_ids, gt_index, gt_size = _sizes(gt, size, in_gt)
+    _, pred_index, pred_size = _sizes(pred, size, in_pred)
+    both = in_gt & in_pred
+    overlap, gt_index, pred_index = size[both], gt_index[both], pred_index[both]
+    union = gt_size[gt_index] + pred_size[pred_index] - overlap
+    per_tube = np.zeros(len(gt_ids))
+    np.add.at(per_tube, gt_index, overlap * (overlap / union))
+    association = np.zeros(protocol.size)
+    np.add.at(association, gt_ids >> INSTANCE_BITS, per_tube / gt_size)
+    return STQCounts(confusion, association, np.bincount(gt_ids >> INSTANCE_BITS, minlength=protocol.size))
+
+
+def _sizes(codes: np.ndarray, size: np.ndarray, mask: np.ndarray):
+    """Distinct codes under the mask (M,), the position of each row among them (N,), and their summed sizes (M,)."""
+    ids, inverse = np.unique(codes[mask], return_inverse=True)
+    total = np.zeros(len(ids), size.dtype)
+    np.add.at(total, inverse, size[mask])
+    index = np.full(len(codes), -1, np.int64)
+    index[mask] = inverse
+    return ids, index, total

@@ -1,0 +1,90 @@
+"""Matching of kernels with the things of an image: costs and Hungarian assignment (K-Net, section 3.3)."""
+from typing import NamedTuple, Optional
+
+import torch
+from mmdet.core.bbox.builder import BBOX_ASSIGNERS
+from mmdet.core.bbox.match_costs import FocalLossCost
+from scipy.optimize import linear_sum_assignment
+from torch import Tensor
+
+
+class Assignment(NamedTuple):
+    """Matched pairs of one image.
+
+    Attributes:
+        kernel_inds: Shape (p,), long, rising: indices of the matched kernels.
+        gt_inds: Shape (p,), long: the thing that each of them got.
+    """
+    kernel_inds: Tensor
+    gt_inds: Tensor
+
+
+def dice_cost(mask_logits: Tensor, gt_masks: Tensor, eps: float = 1e-3) -> Tensor:
+    """-2 sum(p t) / (sum p^2 + eps + sum t^2 + eps), p = sigmoid(logits).
+
+    Args:
+        mask_logits: Shape (N, h, w).
+        gt_masks: Shape (n, h, w), 0..1.
+        eps: Keeps the denominator of empty masks from 0.
+
+    Returns:
+        Shape (N, n), between -1 and 0.
+    """
+    p, t = mask_logits.sigmoid().flatten(1), gt_masks.flatten(1)
+    return -2 * (p @ t.T) / ((p * p).sum(1)[:, None] + eps + (t * t).sum(1)[None] + eps)
+
+
+def mask_cost(mask_logits: Tensor, gt_masks: Tensor) -> Tensor:
+    """-(sum p t + sum (1-p)(1-t)) / (h w): minus the share of pixels on which mask and ground truth agree.
+
+    Shapes as in `dice_cost`; the result lies between -1 and 0.
+    """
+    p, t = mask_logits.sigmoid().flatten(1), gt_masks.flatten(1)
+    # Two products although one would do (sum (1-p)(1-t) = hw - sum p - sum t + sum p t): near-ties, as between two
+    # saturated masks, are then decided as in the published code.
+    return -(p @ t.T + (1 - p) @ (1 - t).T) / p.shape[1]
+
+
+@BBOX_ASSIGNERS.register_module()
+class KernelHungarianAssigner:
+    """One-to-one matching of kernels and things of least total cost.
+
+    Args:
+        cls_weight: Weight of the focal class cost; classes are used only where class logits are given.
+        dice_weight: Weight of `dice_cost`.
+        mask_weight: Weight of `mask_cost`.
+    """
+
+    def __init__(self, cls_weight: float = 2.0, dice_weight: float = 4.0, mask_weight: float = 1.0):
+        self.cls_cost = FocalLossCost(weight=cls_weight)
+        self.dice_weight = dice_weight
+        self.mask_weight = mask_weight
+
+    @torch.no_grad()
+    def assign(self, mask_logits: Tensor, cls_logits: Optional[Tensor], gt_masks: Tensor, gt_labels: Tensor) -> Assignment:
+        """
+        Args:
+            mask_logits: Shape (N, h, w).
+            cls_logits: Shape (N, T), or None to match by masks alone.
+            gt_masks: Shape (n, h, w), 0..1.
+            gt_labels: Shape (n,), 0..T-1.
+
+        Returns:
+            min(N, n) pairs.
+
+        Raises:
+            FloatingPointError: a cost is not finite (the training has diverged).
+        """
+        # 1. weighted costs of every pair, (N, n)
+        mask_logits, gt_masks = mask_logits.float(), gt_masks.float()
+        cost = 0 if cls_logits is None else self.cls_cost(cls_logits.float(), gt_labels)
+        cost = cost + self.dice_weight * dice_cost(mask_logits, gt_masks) + self.mask_weight * mask_cost(mask_logits, gt_masks)
+        # 2. Hungarian matching on the CPU
+        cost = cost.cpu().numpy()
+        if not (abs(cost) < float('inf')).all():
+            raise FloatingPointError('the matching cost of kernels and ground truth is not finite: the training has diverged; '
+                                     'lower the learning rate, or raise the loss scale\'s care in mixed precision')
+        kernel_inds, gt_inds = linear_sum_assignment(cost)
+        # 3. back to the device of the masks
+        device = mask_logits.device
+        return Assignment(torch.as_tensor(kernel_inds, device=device), torch.as_tensor(gt_inds, device=device))

@@ -1,0 +1,112 @@
+"""The STEP layout on disk: file names, the panoptic encoding, reading and writing of single frames.
+
+    <split>/{sequence:06d}_{frame:06d}_leftImg8bit.png   image
+    <split>/{sequence:06d}_{frame:06d}_panoptic.png      RGB: R = train id (255 void), G * 256 + B = instance id
+    <split>/{sequence:06d}_{frame:06d}_depth.png         uint16, metres * 256 (optional)
+
+An instance id of 0 means stuff, or a crowd of things. Predictions use the same encoding in
+`panoptic/<sequence>/{sequence:06d}_{frame:06d}.png`.
+"""
+import os
+import re
+from pathlib import Path
+from typing import Dict, Tuple
+
+import cv2
+import numpy as np
+
+from knet.errors import InputError
+
+MAX_INSTANCE_ID = 65535
+FILE_NAME = re.compile(r'(\d{6,})_(\d{6,})_(leftImg8bit|panoptic|depth)\.png')
+
+
+def frame_name(sequence: int, frame: int) -> str:
+    """`{sequence:06d}_{frame:06d}`: what all files of a frame begin with."""
+    return f'{sequence:06d}_{frame:06d}'
+
+
+def scan_split(folder) -> Dict[int, Dict[int, Dict[str, Path]]]:
+    """List a split folder in STEP layout.
+
+    Returns:
+        sequence → frame → kind ('leftImg8bit', 'panoptic' or 'depth') → path; sequences and frames in rising order.
+        Other files are passed over.
+
+    Raises:
+        InputError: the folder does not exist.
+    """
+    folder = Path(folder)
+    if not folder.is_dir():
+        raise InputError(f'{folder} is not a folder; expected files like 000002_000000_panoptic.png in it (see DATASET.md)')
+    found: Dict[int, Dict[int, Dict[str, Path]]] = {}
+    for name in sorted(os.listdir(folder)):
+        match = FILE_NAME.fullmatch(name)
+        if match:
+            sequence, frame, kind = int(match[1]), int(match[2]), match[3]
+            found.setdefault(sequence, {}).setdefault(frame, {})[kind] = folder / name
+    return {sequence: dict(sorted(frames.items())) for sequence, frames in sorted(found.items())}
+
+
+def read_png(path, flags: int = cv2.IMREAD_UNCHANGED) -> np.ndarray:
+    """Decode an image file with OpenCV (channels in BGR order).
+
+    Raises:
+        InputError: the file is missing, empty or not a readable image.
+    """
+    try:
+        data = np.fromfile(path, np.uint8)
+    except OSError as error:
+        raise InputError(f'cannot read {path}: {error.strerror}') from None
+    image = cv2.imdecode(data, flags) if data.size else None
+    if image is None:
+        raise InputError(f'{path} is not a readable image ({data.size} bytes): the file is damaged or incomplete')
+    return image
+
+
+def read_panoptic(path) -> Tuple[np.ndarray, np.ndarray]:
+    """Read a map in STEP encoding.
+
+    Returns:
+        semantic map, shape (H, W), uint8 train ids with 255 = void, and instance map, shape (H, W), int32, 0..65535.
+
+    Raises:
+        InputError: missing, unreadable, or not 8-bit RGB.
+    """
+    image = read_png(path)
+    if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8:
+        raise InputError(f'{path} is {image.dtype} of shape {image.shape}, not an 8-bit RGB map (R = class, G * 256 + B = instance id)')
+    blue, green, red = cv2.split(image)
+    return red, green.astype(np.int32) * 256 + blue
+
+
+def write_png(path, image: np.ndarray) -> None:
+    """Write an image (BGR where it has colours) as PNG: the file is there whole or not at all.
+
+    Raises:
+        InputError: the file cannot be written.
+    """
+    path = Path(path)
+    partial = path.with_name(f'.{path.name}.{os.getpid()}.part')
+    ok, data = cv2.imencode('.png', image)
+    if not ok:
+        raise ValueError(f'{path}: an array of shape {image.shape} and type {image.dtype} cannot be a PNG')
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        data.tofile(partial)
+        os.replace(partial, path)
+    except OSError as error:
+        partial.unlink(missing_ok=True)
+        raise InputError(f'cannot write {path}: {error.strerror}') from None
+
+
+def write_panoptic(path, semantic: np.ndarray, instance: np.ndarray) -> None:
+    """Write a map in STEP encoding (see `read_panoptic` for shapes and ranges).
+
+    Raises:
+        ValueError: a value does not fit the encoding.
+    """
+    if semantic.min() < 0 or semantic.max() > 255 or instance.min() < 0 or instance.max() > MAX_INSTANCE_ID:
+        raise ValueError(f'{path}: class ids must lie in 0..255 and instance ids in 0..{MAX_INSTANCE_ID}')
+    instance = instance.astype(np.int32)
+    write_png(path, np.dstack([instance & 255, instance >> 8, semantic]).astype(np.uint8))

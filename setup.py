@@ -1,0 +1,26 @@
+"""Packaging of Video K-Net; the pinned versions live in requirements.txt."""
+from pathlib import Path
+
+from setuptools import find_packages, setup
+
+ROOT = Path(__file__).resolve().parent
+
+
+def read_requirements():
+    """The requirement lines of requirements.txt, without comments."""
+    lines = (ROOT / 'requirements.txt').read_text(encoding='utf-8').splitlines()
+    return [line for line in map(str.strip, lines) if line and not line.startswith('#')]
+
+
+setup(
+    name='video-knet',
+    version='0.1.0',
+    description='Video panoptic segmentation with K-Net kernels that follow objects through time',
+    long_description=(ROOT / 'README.md').read_text(encoding='utf-8'),
+    long_description_content_type='text/markdown',
+    license='Apache-2.0',
+    python_requires='>=3.8',
+    packages=find_packages(include=['knet', 'knet.*']),
+    install_requires=read_requirements(),
+    extras_require={'tests': ['pytest==8.4.2', 'ruff==0.14.10']},
+)

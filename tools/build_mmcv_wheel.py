@@ -1,0 +1,81 @@
+"""Build the mmcv-full wheel from its sdist, several times faster than pip does.
+
+    python tools/build_mmcv_wheel.py VERSION OUT_DIR
+
+Nearly all of mmcv-full's build time goes into parsing torch's headers again for each of its 60 C++ files. A precompiled
+header of what they all include brings the build from 9 minutes to 2 on two cores. torch, ninja, psutil, wheel and
+setuptools<81 must be installed in the environment that runs this. `FORCE_CUDA=1` adds the CUDA ops (no configuration
+of this project needs them).
+"""
+import argparse
+import os
+import shutil
+import subprocess
+import sys
+import sysconfig
+import tarfile
+import tempfile
+from pathlib import Path
+
+# The extension is compiled with these; a precompiled header made with other flags is ignored by the compiler.
+COMPILE_FLAGS = ['-g0', '-O2']
+EXTENSION_FLAGS = ['-std=c++17', '-DTORCH_API_INCLUDE_EXTENSION_H', '-DTORCH_EXTENSION_NAME=_ext']
+
+
+def download_sdist(version, folder):
+    """Fetch and unpack the sdist of mmcv-full `version` below `folder`; returns the source folder."""
+    command = [sys.executable, '-m', 'pip', 'download', '-q', '--no-deps', '--no-build-isolation', '--no-binary', ':all:',
+               '-d', str(folder), f'mmcv-full=={version}']
+    subprocess.run(command, check=True)
+    archive = next(folder.glob('*.tar.gz'))
+    with tarfile.open(archive) as tar:
+        tar.extractall(folder / 'source', filter='data')
+    return next((folder / 'source').iterdir())
+
+
+def precompile_header(source, folder):
+    """Precompile the header that every C++ file of mmcv includes; returns its path, None where that fails."""
+    from torch.utils.cpp_extension import include_paths
+    header = folder / 'pytorch_cpp_helper.hpp'
+    shutil.copy(source / 'mmcv/ops/csrc/common/pytorch_cpp_helper.hpp', header)
+    includes = [f'-I{p}' for p in include_paths() + [sysconfig.get_path('include')]]
+    python_flags = (sysconfig.get_config_var('CFLAGS') or '').split() + (sysconfig.get_config_var('CCSHARED') or '').split()
+    compiler = os.environ.get('CXX', 'c++').split()
+    command = compiler + ['-x', 'c++-header', *python_flags, *COMPILE_FLAGS, *EXTENSION_FLAGS, *includes,
+                          '-o', f'{header}.gch', str(header)]
+    done = subprocess.run(command, capture_output=True, text=True)
+    if done.returncode:
+        sys.stderr.write(f'no precompiled header, the build takes longer: {done.stderr[-500:]}\n')
+        return None
+    return header
+
+
+def build(version, out_dir):
+    """Build the wheel in a temporary folder and move it to `out_dir` once it is whole."""
+    out_dir.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix='mmcv-build-', dir=out_dir) as tmp:
+        tmp = Path(tmp)
+        source = download_sdist(version, tmp)
+        env = dict(os.environ, MMCV_WITH_OPS='1')
+        env.setdefault('MAX_JOBS', str(os.cpu_count()))
+        header = precompile_header(source, tmp)
+        flags = COMPILE_FLAGS + (['-include', str(header)] if header else [])
+        env['CFLAGS'] = ' '.join([env.get('CFLAGS', ''), *flags]).strip()
+        log = tmp / 'build.log'
+        with log.open('w') as stream:
+            done = subprocess.run(
+                [sys.executable, '-m', 'pip', 'wheel', '-v', '--no-deps', '--no-build-isolation', '-w', str(tmp / 'wheel'), str(source)],
+                env=env, stdout=stream, stderr=subprocess.STDOUT)
+        if done.returncode:
+            sys.stderr.write(log.read_text(errors='replace')[-4000:])
+            raise SystemExit(f'mmcv-full {version} could not be built (see above); a C++17 compiler is needed')
+        wheel = next((tmp / 'wheel').glob('*.whl'))
+        os.replace(wheel, out_dir / wheel.name)
+
+
+if __name__ == '__main__':
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument('version', help='version of mmcv-full')
+    parser.add_argument('out_dir', type=Path, help='folder the wheel is put in')
+    args = parser.parse_args()
+    build(args.version, args.out_dir)

@@ -1,0 +1,52 @@
+#!/bin/sh
+# Creates the Python environment of Video K-Net; does nothing where it is already complete.
+#
+#   sh tools/setup_env.sh [tests]
+#
+# "tests" adds the packages of the test suite. Environment variables:
+#   VENV    the environment's folder (default: .venv in the project)
+#   PYTHON  the interpreter it is made with (default: python3.11 if there is one, else python3)
+# It can be interrupted and run again. The mmcv-full wheel is built once and kept in the user's cache.
+set -eu
+cd "$(dirname "$0")/.."
+extra=${1:-}
+case "$extra" in ''|tests) ;; *) echo "usage: sh tools/setup_env.sh [tests]" >&2; exit 2 ;; esac
+VENV=${VENV:-.venv}
+if [ -z "${PYTHON:-}" ]; then
+    for PYTHON in python3.11 python3; do "$PYTHON" -c '' 2>/dev/null && break; done
+fi
+"$PYTHON" -c 'import sys, venv; sys.exit(not (3, 8) <= sys.version_info[:2] <= (3, 12))' 2>/dev/null || {
+    echo "setup: '$PYTHON' is no Python 3.8 to 3.12 with the venv module; name one: PYTHON=/path/to/python3.11 sh $0" >&2
+    exit 1
+}
+
+pin() { sed -n "s/^$1==\([^ ;]*\).*/\1/p" requirements.txt; }
+stamp="$VENV/video_knet_setup"
+state="$("$PYTHON" -V) $(cat requirements.txt setup.py tools/setup_env.sh | cksum) root=$PWD"
+if [ -f "$stamp" ] && { [ "$(cat "$stamp")" = "$state tests" ] || [ "$(cat "$stamp")" = "$state $extra" ]; }; then
+    exit 0
+fi
+
+start=$(date +%s)
+say() { echo "setup [$(($(date +%s) - start)) s]: $*"; }
+say "Python environment in $VENV"
+[ -x "$VENV/bin/pip" ] || "$PYTHON" -m venv "$VENV"
+rm -f "$stamp"
+python="$VENV/bin/python"
+pip="$python -m pip --disable-pip-version-check"
+
+say "torch $(pin torch) and torchvision (about 2 minutes the first time, several GB with the CUDA libraries)"
+$pip install -q "torch==$(pin torch)" "torchvision==$(pin torchvision)" 'setuptools<81' wheel ninja psutil packaging
+
+tag=$($python -c 'import sys, platform, torch; print("cp%d%d-torch%s-%s" % (*sys.version_info[:2], torch.__version__, platform.machine()))')
+wheels="${XDG_CACHE_HOME:-${HOME:-/tmp}/.cache}/video-knet/mmcv-full-$(pin mmcv-full)-$tag${FORCE_CUDA:+-cuda}"
+if ! ls "$wheels"/*.whl >/dev/null 2>&1; then
+    command -v "${CXX:-c++}" >/dev/null || { echo "setup: a C++ compiler is needed to build mmcv-full (Debian: apt-get install g++)" >&2; exit 1; }
+    say "building mmcv-full $(pin mmcv-full) (about 2 minutes on two cores, once; kept in $wheels)"
+    PATH="$PWD/$VENV/bin:$VENV/bin:$PATH" $python tools/build_mmcv_wheel.py "$(pin mmcv-full)" "$wheels"
+fi
+say "the other packages"
+$pip install -q --no-index --no-deps --find-links "$wheels" "mmcv-full==$(pin mmcv-full)"
+$pip install -q --no-build-isolation -e ".${extra:+[$extra]}"
+printf '%s' "$state $extra" > "$stamp"
+say "done"
