@@ -18,6 +18,7 @@ import numpy as np
 from knet.errors import InputError
 
 MAX_INSTANCE_ID = 65535
+PNG_BEGIN, PNG_END = b'\x89PNG', b'IEND\xaeB`\x82'
 FILE_NAME = re.compile(r'(\d{6,})_(\d{6,})_(leftImg8bit|panoptic|depth)\.png')
 
 
@@ -58,7 +59,10 @@ def read_png(path, flags: int = cv2.IMREAD_UNCHANGED) -> np.ndarray:
         data = np.fromfile(path, np.uint8)
     except OSError as error:
         raise InputError(f'cannot read {path}: {error.strerror}') from None
-    image = cv2.imdecode(data, flags) if data.size else None
+    content = data.tobytes()
+    # Decoders fill the rest of a PNG that was cut off with zeros, or warn on stderr; so its end is looked for first.
+    cut_off = content.startswith(PNG_BEGIN) and PNG_END not in content
+    image = None if cut_off or not content else cv2.imdecode(data, flags)
     if image is None:
         raise InputError(f'{path} is not a readable image ({data.size} bytes): the file is damaged or incomplete')
     return image

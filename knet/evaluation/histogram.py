@@ -12,8 +12,12 @@ from typing import NamedTuple, Optional, Tuple
 
 import numpy as np
 
+from knet.errors import InputError
+
 INSTANCE_BITS = 16
 MAX_INSTANCE = (1 << INSTANCE_BITS) - 1
+MAX_CLASS = 255
+CODE_BITS = np.uint64(24)
 CODE_MASK = np.uint64((1 << 24) - 1)
 GT_SHIFT, PRED_SHIFT, COVERAGE_SHIFT = np.uint64(40), np.uint64(16), np.uint64(8)
 BYTE_MASK = np.uint64(255)
@@ -47,6 +51,29 @@ class Pairs(NamedTuple):
     def depth_bin(self) -> np.ndarray:
         """Number of exceeded depth error thresholds, shape (N,), int64, 0..255."""
         return (self.keys & BYTE_MASK).astype(np.int64)
+
+
+def encode(semantic: np.ndarray, instance: np.ndarray, where: str) -> np.ndarray:
+    """Codes `(class << 16) | instance`, shape (H, W), uint32.
+
+    Args:
+        semantic: Class ids, shape (H, W), any integer type, 0..255.
+        instance: Instance ids, shape (H, W), any integer type, 0..65535.
+        where: Names the frame and the map in errors.
+
+    Raises:
+        InputError: wrong shape, type or range.
+    """
+    if semantic.ndim != 2 or semantic.shape != instance.shape:
+        raise InputError(f'{where}: class map {semantic.shape} and instance map {instance.shape} must have one shape (height, width)')
+    for values, name, largest in ((semantic, 'class', MAX_CLASS), (instance, 'instance id', MAX_INSTANCE)):
+        if values.dtype.kind not in 'iu':
+            raise InputError(f'{where}: {name} map of type {values.dtype}; integers are needed')
+        if np.iinfo(values.dtype).max > largest or values.dtype.kind == 'i':
+            low, high = values.min(), values.max()
+            if low < 0 or high > largest:
+                raise InputError(f'{where}: {name} {low if low < 0 else high} is out of range; it must lie in 0..{largest}')
+    return semantic.astype(np.uint32) << np.uint32(INSTANCE_BITS) | instance.astype(np.uint32)
 
 
 def group_sum(keys: np.ndarray, counts: np.ndarray) -> Tuple[np.ndarray, np.ndarray]:

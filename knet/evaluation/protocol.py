@@ -8,7 +8,6 @@ from knet.errors import InputError
 from knet.label_space import STEP, WAYMO, LabelSpace
 
 VOID_ID = 255
-CLASS_RANGE = 1 << 16
 
 
 @dataclass(frozen=True)
@@ -39,11 +38,11 @@ class Protocol:
         return max(self.label_space.num_classes, self.void_class + 1)
 
     def class_table(self) -> np.ndarray:
-        """Look-up table, shape (65536,), int64: class id on disk → index 0..size-1, or -1 where the id is not allowed.
+        """Look-up table, shape (256,), int64: class id on disk → index 0..size-1, or -1 where the id is not allowed.
 
         255 and the index of void itself (19 in the STEP label space: "unassigned") are void in every protocol.
         """
-        table = np.full(CLASS_RANGE, -1, np.int64)
+        table = np.full(256, -1, np.int64)
         table[:self.label_space.num_classes] = np.arange(self.label_space.num_classes)
         table[[VOID_ID, self.label_space.void, self.void_class]] = self.void_class
         return table

@@ -4,6 +4,7 @@ from typing import Dict, List, NamedTuple, Optional, Tuple
 
 import numpy as np
 
+from knet.errors import InputError
 from knet.evaluation.depth import DepthOptions
 from knet.evaluation.histogram import BYTE_MASK, INSTANCE_BITS, Pairs, group_sum
 from knet.evaluation.protocol import Protocol
@@ -12,6 +13,8 @@ from knet.evaluation.tracks import TrackRecorder
 from knet.evaluation.vpq import PanopticCounts, match_segments, window_rows
 
 CHUNK = 64
+MAX_WINDOW = 1000
+MAX_THRESHOLDS = 100
 MAX_BROKEN_TRACKS = 20
 
 
@@ -24,11 +27,22 @@ class Settings:
         window_sizes: Frames per VPQ window, each at least 1.
         depth: Thresholds of the depth-aware metrics, None without depth.
         weighted: Whether STQ weights pixels by 1 / coverage.
+
+    Raises:
+        InputError: bad window sizes or thresholds.
     """
     protocol: Protocol
     window_sizes: Tuple[int, ...]
     depth: Optional[DepthOptions] = None
     weighted: bool = False
+
+    def __post_init__(self):
+        sizes = self.window_sizes
+        if not sizes or len(set(sizes)) < len(sizes) or not all(isinstance(k, int) and 1 <= k <= MAX_WINDOW for k in sizes):
+            raise InputError(f'window sizes must be different whole numbers from 1 to {MAX_WINDOW}, got {list(sizes)}')
+        for name, values in (self.depth._asdict() if self.depth else {}).items():
+            if not 0 < len(values) <= MAX_THRESHOLDS or len(set(values)) < len(values) or not min(values) > 0:
+                raise InputError(f'depth {name} must be different positive numbers, at most {MAX_THRESHOLDS}, got {list(values)}')
 
     @property
     def variants(self) -> Tuple[Optional[float], ...]:

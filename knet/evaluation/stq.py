@@ -10,11 +10,11 @@ from typing import NamedTuple
 
 import numpy as np
 
-from knet.evaluation.histogram import INSTANCE_BITS, MAX_INSTANCE, Pairs
+from knet.evaluation.histogram import CODE_BITS, CODE_MASK, INSTANCE_BITS, MAX_INSTANCE, PRED_SHIFT, Pairs
 from knet.evaluation.protocol import Protocol
 
 EPSILON = 1e-15
-MIN_COVERAGE = 1e-8
+MIN_COVERAGE = np.float32(1e-8)
 
 
 class STQCounts(NamedTuple):
@@ -36,9 +36,15 @@ def count_stq(pairs: Pairs, protocol: Protocol, weighted: bool = False) -> STQCo
         pairs: All frames of one sequence together, classes as indices of the protocol.
         weighted: Count a pixel as 1 / max(coverage, 1e-8): weighted STQ (arXiv 2206.07704).
     """
-    gt, pred, size = pairs.gt, pairs.pred, pairs.counts
     if weighted:
-        size = size / np.maximum(pairs.coverage, MIN_COVERAGE)
+        # The reference code forms the weights in float32 and sums them in float64.
+        weight = (np.float32(1) / np.maximum(pairs.coverage.astype(np.float32), MIN_COVERAGE)).astype(np.float64)
+    else:
+        weight = np.ones(len(pairs.counts), np.int64)
+    key, inverse = np.unique(pairs.keys >> PRED_SHIFT, return_inverse=True)
+    size = np.zeros(len(key), weight.dtype)
+    np.add.at(size, inverse, pairs.counts * weight)
+    gt, pred = (key >> CODE_BITS).astype(np.int64), (key & CODE_MASK).astype(np.int64)
     gt_class, pred_class = gt >> INSTANCE_BITS, pred >> INSTANCE_BITS
     labelled = gt_class != protocol.void_class
     confusion = np.zeros((protocol.size, protocol.size), size.dtype)

@@ -1,10 +1,11 @@
 """Video panoptic quality (VPSNet, arXiv 2006.11339): panoptic quality of segments that reach over k successive frames.
 
 A segment is one code in a window of k frames, stride 1. Segments of the same class match if their IoU exceeds 0.5, where pixels of
-the prediction on void are left out of the union. An unmatched prediction counts unless more than half of it lies on void.
+the prediction on void are left out of the union. An unmatched prediction counts unless more than half of it lies on void. (As in the
+published code, void with an instance id is void for the second rule only.)
 Per class, over all windows: SQ = sum of IoU / TP, RQ = TP / (TP + FN/2 + FP/2), PQ = SQ * RQ.
 """
-from typing import Iterable, List, NamedTuple, Tuple
+from typing import NamedTuple, Tuple
 
 import numpy as np
 
@@ -66,14 +67,15 @@ def match_segments(window: np.ndarray, gt: np.ndarray, pred: np.ndarray, count: 
         void_class: Class of void in `gt` and `pred`.
     """
     key, count = group_sum(((window << CODE_BITS | gt) << CODE_BITS | pred).astype(np.int64), count)
-    _, gt_index, gt_size, gt_class = _segments(key >> CODE_BITS, count)
+    gt_index, gt_size, gt_class = _segments(key >> CODE_BITS, count)
     pred_key = key >> 2 * CODE_BITS << CODE_BITS | key & CODE_MASK
-    _, pred_index, pred_size, pred_class = _segments(pred_key, count)
-    on_void = gt_class[gt_index] == void_class
-    pred_void = np.zeros_like(pred_size)
-    np.add.at(pred_void, pred_index[on_void], count[on_void])
+    pred_index, pred_size, pred_class = _segments(pred_key, count)
+    row_gt = (key >> CODE_BITS) & CODE_MASK
+    on_void = row_gt >> INSTANCE_BITS == void_class
+    pred_void, pred_plain_void = (_sum_at(pred_index[rows], count[rows], len(pred_size))
+                                  for rows in (on_void, row_gt == void_class << INSTANCE_BITS))
 
-    union = gt_size[gt_index] + pred_size[pred_index] - count - pred_void[pred_index]
+    union = gt_size[gt_index] + pred_size[pred_index] - count - pred_plain_void[pred_index]
     matched = (gt_class[gt_index] == pred_class[pred_index]) & ~on_void & (2 * count > union)
     match_class = gt_class[gt_index[matched]]
     np.add.at(totals.iou, match_class, count[matched] / union[matched])
@@ -87,8 +89,13 @@ def match_segments(window: np.ndarray, gt: np.ndarray, pred: np.ndarray, count: 
 
 
 def _segments(key: np.ndarray, count: np.ndarray):
-    """Distinct (window, code) keys (M,), the segment of each row (N,), and the segments' pixels and classes (M,)."""
+    """The segment of each row, shape (N,), and the pixels and class of each segment, shape (M,), from (window, code) keys."""
     segments, index = np.unique(key, return_inverse=True)
-    size = np.zeros(len(segments), np.int64)
-    np.add.at(size, index, count)
-    return segments, index, size, (segments & CODE_MASK) >> INSTANCE_BITS
+    return index, _sum_at(index, count, len(segments)), (segments & CODE_MASK) >> INSTANCE_BITS
+
+
+def _sum_at(index: np.ndarray, count: np.ndarray, size: int) -> np.ndarray:
+    """Sum of the counts of each index, shape (size,), int64."""
+    total = np.zeros(size, np.int64)
+    np.add.at(total, index, count)
+    return total

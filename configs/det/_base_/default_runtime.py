@@ -1,0 +1,8 @@
+runner = dict(type='KNetRunner', max_epochs=12)
+checkpoint_config = dict(interval=1)
+log_config = dict(interval=50, hooks=[dict(type='TextLoggerHook')])
+custom_hooks = [dict(type='ProgressBarHook')]
+evaluation = dict(interval=1)
+log_level = 'INFO'
+load_from = None
+resume_from = None

@@ -1,0 +1,69 @@
+"""Start of distributed runs on GPUs (nccl) and, to try them anywhere, on CPUs (gloo)."""
+import os
+import subprocess
+from typing import Dict
+
+import torch
+import torch.distributed as dist
+from mmcv.parallel import MMDataParallel, MMDistributedDataParallel
+from torch import nn
+
+from knet.errors import InputError
+
+
+class CPUDistributedDataParallel(MMDistributedDataParallel):
+    """mmcv's wrapper unpacks the data containers of a batch for GPUs only; this one does it on the CPU."""
+
+    def train_step(self, *inputs, **kwargs) -> Dict:
+        """One training step on a batch as it comes from the loader."""
+        inputs, kwargs = self.scatter(inputs, kwargs, [-1])
+        return super().train_step(*inputs[0], **kwargs[0])
+
+
+def init_distributed(launcher: str) -> bool:
+    """Join the process group of a launcher.
+
+    Args:
+        launcher: 'none', 'pytorch' (torchrun sets RANK, WORLD_SIZE, LOCAL_RANK, MASTER_ADDR, MASTER_PORT) or 'slurm' (srun
+            sets SLURM_*; MASTER_ADDR and MASTER_PORT may be given, by default the first node and 29500).
+
+    Returns:
+        Whether the run is distributed.
+
+    Raises:
+        InputError: the variables of the launcher are not set.
+    """
+    if launcher == 'none':
+        return False
+    if launcher == 'slurm':
+        _slurm_to_torch()
+    missing = [name for name in ('RANK', 'WORLD_SIZE', 'LOCAL_RANK') if name not in os.environ]
+    if missing:
+        raise InputError(f'--launcher {launcher}: {", ".join(missing)} not set; start with tools/dist_train.sh or tools/slurm_train.sh')
+    if torch.cuda.is_available():
+        torch.cuda.set_device(int(os.environ['LOCAL_RANK']) % torch.cuda.device_count())
+        dist.init_process_group('nccl')
+    else:
+        dist.init_process_group('gloo')
+    return True
+
+
+def _slurm_to_torch() -> None:
+    """Set torch's variables from those of srun."""
+    names = dict(RANK='SLURM_PROCID', WORLD_SIZE='SLURM_NTASKS', LOCAL_RANK='SLURM_LOCALID')
+    if any(name not in os.environ for name in names.values()):
+        raise InputError('--launcher slurm: not started by srun (SLURM_PROCID is not set); use tools/slurm_train.sh')
+    os.environ.update({name: os.environ[source] for name, source in names.items()})
+    os.environ.setdefault('MASTER_PORT', '29500')
+    if 'MASTER_ADDR' not in os.environ:
+        hosts = subprocess.run(['scontrol', 'show', 'hostname', os.environ['SLURM_NODELIST']], capture_output=True, text=True, check=True)
+        os.environ['MASTER_ADDR'] = hosts.stdout.split()[0]
+
+
+def wrap_model(model: nn.Module, distributed: bool) -> nn.Module:
+    """Put a model behind the wrapper that unpacks batches: on this process's GPU, or on the CPU."""
+    if torch.cuda.is_available():
+        device = torch.cuda.current_device()
+        model = model.cuda(device)
+        return MMDistributedDataParallel(model, [device], broadcast_buffers=False) if distributed else MMDataParallel(model, [device])
+    return CPUDistributedDataParallel(model, broadcast_buffers=False) if distributed else MMDataParallel(model, [-1])

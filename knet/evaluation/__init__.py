@@ -1,0 +1,36 @@
+"""Metrics of video panoptic segmentation: STQ, VPQ, their depth-aware forms DSTQ and DVPQ, and weighted STQ.
+
+The package needs NumPy and OpenCV (tables and plots: terminaltables, matplotlib), neither torch nor mmcv, and can be used from any project.
+What the metrics are and where they come from is said in `stq`, `vpq` and `depth`; the rules that differ between publications are in
+`protocol`.
+
+Folders of predictions and ground truth, as `tools/eval_dstq_step.py` and `tools/eval_dvpq_step.py` do:
+
+    from knet.evaluation import evaluate_folders, format_table, write_json
+
+    result = evaluate_folders('work_dirs/run/results', 'data/kitti-step', nproc=2)
+    print(format_table(result))
+    print(result['stq']['STQ'], result['vpq']['k']['1']['VPQ'], result['sequences']['10']['stq']['STQ'])
+    write_json(result, 'result.json')
+
+Frames in memory, frame by frame. Frames of a sequence must come in rising order; sequences may be dealt to several evaluators, whose states
+are merged:
+
+    from knet.evaluation import VideoPanopticEvaluator
+
+    evaluator = VideoPanopticEvaluator(protocol='step', window_sizes=(1, 2, 3, 4))
+    for sequence, frame, gt_semantic, gt_instance, semantic, instance in frames:  # integer maps of shape (H, W)
+        evaluator.add_frame(sequence, frame, gt_semantic, gt_instance, semantic, instance)
+    evaluator.merge(other)  # other sequences of the same set, for example from another process
+    result = evaluator.result()
+
+The keys of the result are listed in `knet.evaluation.result`. User's errors are raised as `knet.errors.InputError`; they name the sequence
+and the frame.
+"""
+from knet.evaluation.depth import DepthOptions
+from knet.evaluation.evaluate import evaluate_folders
+from knet.evaluation.evaluator import VideoPanopticEvaluator
+from knet.evaluation.protocol import PROTOCOLS, Protocol
+from knet.evaluation.report import format_table, write_json
+
+__all__ = ['DepthOptions', 'PROTOCOLS', 'Protocol', 'VideoPanopticEvaluator', 'evaluate_folders', 'format_table', 'write_json']

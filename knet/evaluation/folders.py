@@ -1,0 +1,213 @@
+"""Reading of result and ground-truth folders: the frames are paired by sequence and frame number, never by position.
+
+    ground truth   <gt_path>/video_sequence/<split>/{sequence:06d}_{frame:06d}_panoptic.png (and _depth.png), or the split's folder
+    prediction     <result_path>/panoptic/<sequence>/{sequence:06d}_{frame:06d}.png          STEP encoding, 8-bit RGB
+                or <result_path>/panoptic/<sequence>/{sequence:06d}_{frame:06d}_cat.png and ..._ins.png          16 bit
+    depth          <result_path>/depth/<sequence>/{sequence:06d}_{frame:06d}.png          16 bit, metres * 256
+    coverage, tracked          <folder>/<sequence>/{sequence:06d}_{frame:06d}.png          8 bit
+
+What is evaluated comes from the ground truth. Every error names the sequence and the frame.
+"""
+import os
+import re
+from pathlib import Path
+from typing import Dict, List, NamedTuple, Optional, Tuple, Union
+
+import cv2
+import numpy as np
+
+from knet.errors import InputError
+from knet.evaluation.evaluator import FrameMaps
+from knet.step_format import frame_name, read_png, scan_split
+
+PathLike = Union[str, Path]
+Key = Tuple[int, int]
+FRAME_FILE = re.compile(r'(\d{6,})_(\d{6,})(|_cat|_ins)\.png')
+
+
+class FrameFiles(NamedTuple):
+    """The files of a frame.
+
+    pred: One file in STEP encoding, or the class map and the instance map.
+    """
+    sequence: int
+    frame: int
+    gt: Path
+    pred: Tuple[Path, ...]
+    coverage: Optional[Path] = None
+    tracked: Optional[Path] = None
+    gt_depth: Optional[Path] = None
+    pred_depth: Optional[Path] = None
+
+
+def pair_folders(result_path: PathLike, gt_path: PathLike, split: str = 'val', depth: bool = False, coverage: Optional[PathLike] = None,
+                 tracked: Optional[PathLike] = None) -> List[FrameFiles]:
+    """List the frames of the ground truth with the files that belong to them, sequences and frames rising.
+
+    Args:
+        result_path: Folder that holds `panoptic/` (and `depth/`), or the `panoptic` folder itself.
+        gt_path: Data root that holds `video_sequence/<split>`, or the split's folder itself.
+        split: Which split of a data root.
+        depth: Whether to look for depth maps.
+        coverage: Folder of the camera coverage maps.
+        tracked: Folder of the masks of tracked pixels.
+
+    Raises:
+        InputError: a folder does not exist or holds no frames; a frame's file is missing, twice there, or without ground truth.
+    """
+    split_folder = find_split(gt_path, split)
+    ground_truth = {(sequence, frame): kinds for sequence, frames in scan_split(split_folder).items()
+                    for frame, kinds in frames.items() if 'panoptic' in kinds}
+    if not ground_truth:
+        raise InputError(f'{split_folder} holds no ground truth; expected files like 000002_000000_panoptic.png')
+    panoptic = find_panoptic(result_path)
+    predictions = _pair_predictions(panoptic, ground_truth)
+    depths = {}
+    if depth:
+        for key, kinds in ground_truth.items():
+            if 'depth' not in kinds:
+                raise InputError(f'{_where(key)}: {split_folder / (frame_name(*key) + "_depth.png")} is missing; without it there is no '
+                                 'depth-aware metric')
+        depths = _pair_maps(panoptic.parent / 'depth', ground_truth, 'predicted depth')
+    coverages = _pair_maps(Path(coverage), ground_truth, 'coverage map') if coverage else {}
+    masks = _pair_maps(Path(tracked), ground_truth, 'tracked mask') if tracked else {}
+    return [FrameFiles(*key, kinds['panoptic'], predictions[key], coverages.get(key), masks.get(key),
+                       kinds['depth'] if depth else None, depths.get(key)) for key, kinds in ground_truth.items()]
+
+
+def find_split(gt_path: PathLike, split: str) -> Path:
+    """The split's folder: `<gt_path>/video_sequence/<split>` where it exists, else `gt_path`.
+
+    Raises:
+        InputError: there is neither.
+    """
+    root = Path(gt_path)
+    if (root / 'video_sequence').is_dir():
+        folder = root / 'video_sequence' / split
+        if not folder.is_dir():
+            splits = sorted(entry.name for entry in folder.parent.iterdir() if entry.is_dir())
+            raise InputError(f'{folder} does not exist; {folder.parent} holds {", ".join(splits) or "no splits"}: choose with --split')
+        return folder
+    if not root.is_dir():
+        raise InputError(f'{root} is not a folder; expected a data root with video_sequence/{split}, or the folder of the split itself')
+    return root
+
+
+def find_panoptic(result_path: PathLike) -> Path:
+    """`<result_path>/panoptic`, or `result_path` itself where its name is panoptic.
+
+    Raises:
+        InputError: there is neither.
+    """
+    root = Path(result_path)
+    if (root / 'panoptic').is_dir():
+        return root / 'panoptic'
+    if root.is_dir() and root.resolve().name == 'panoptic':
+        return root.resolve()
+    raise InputError(f'{root} holds no folder panoptic with one subfolder of predictions per sequence')
+
+
+def read_frame(files: FrameFiles) -> FrameMaps:
+    """Decode the maps of a frame.
+
+    Raises:
+        InputError: a file is unreadable or of another type than its kind.
+    """
+    try:
+        gt = _read_step(files.gt)
+        pred = _read_step(files.pred[0]) if len(files.pred) == 1 else _read_pair(*files.pred)
+        return FrameMaps(gt, pred, *(None if path is None else _read_map(path, dtype) for path, dtype in (
+            (files.coverage, np.uint8), (files.tracked, np.uint8), (files.gt_depth, np.uint16), (files.pred_depth, np.uint16))))
+    except InputError as error:
+        raise InputError(f'{_where((files.sequence, files.frame))}: {error}') from None
+
+
+def _read_step(path: Path) -> np.ndarray:
+    """A map in STEP encoding as codes, shape (H, W), uint32."""
+    image = read_png(path)
+    if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8:
+        raise InputError(f'{path} is {image.dtype} of shape {image.shape}, not an 8-bit RGB map (R = class, G * 256 + B = instance id)')
+    # The bytes B, G, R, 0 of a little-endian number are the code R << 16 | G << 8 | B.
+    codes = cv2.cvtColor(image, cv2.COLOR_BGR2BGRA).view('<u4')[..., 0]
+    codes &= np.uint32(0xFFFFFF)
+    return codes
+
+
+def _read_pair(class_path: Path, instance_path: Path) -> np.ndarray:
+    """A 16-bit class map and a 16-bit instance map as codes, shape (H, W), uint32."""
+    classes, instances = _read_map(class_path, np.uint16), _read_map(instance_path, np.uint16)
+    if classes.shape != instances.shape:
+        raise InputError(f'{class_path.name} has shape {classes.shape}, {instance_path.name} {instances.shape} (height, width)')
+    if classes.max() > 255:
+        raise InputError(f'{class_path} holds class {classes.max()}, which is out of range')
+    return cv2.merge((instances, classes)).view('<u4')[..., 0]
+
+
+def _read_map(path: Path, dtype: type) -> np.ndarray:
+    """A single-channel map, shape (H, W), of the given type."""
+    image = read_png(path)
+    if image.ndim != 2 or image.dtype != dtype:
+        raise InputError(f'{path} is {image.dtype} of shape {image.shape}, not a single-channel {np.dtype(dtype)} map')
+    return image
+
+
+def _pair_predictions(folder: Path, ground_truth: Dict[Key, Dict[str, Path]]) -> Dict[Key, Tuple[Path, ...]]:
+    """The prediction files of every frame."""
+    found = _scan(folder)
+    _check_frames(found, ground_truth, folder, 'prediction')
+    paired = {}
+    for key, files in found.items():
+        if set(files) == {''}:
+            paired[key] = (files[''], )
+        elif set(files) == {'_cat', '_ins'}:
+            paired[key] = (files['_cat'], files['_ins'])
+        elif '' in files:
+            raise InputError(f'{_where(key)}: there are two predictions, {files[""]} and one of _cat.png/_ins.png; keep one of them')
+        else:
+            there, = files.values()
+            raise InputError(f'{_where(key)}: {there} has no partner; a class map _cat.png and an instance map _ins.png belong together')
+    return paired
+
+
+def _pair_maps(folder: Path, ground_truth: Dict[Key, Dict[str, Path]], what: str) -> Dict[Key, Path]:
+    """The file of every frame in a folder of single maps."""
+    found = {key: files for key, files in _scan(folder).items() if '' in files}
+    _check_frames(found, ground_truth, folder, what)
+    return {key: files[''] for key, files in found.items()}
+
+
+def _scan(folder: Path) -> Dict[Key, Dict[str, Path]]:
+    """(sequence, frame) → suffix → path of the files in `<folder>/<sequence>/`; other files are passed over."""
+    if not folder.is_dir():
+        raise InputError(f'{folder} is not a folder; expected subfolders of one sequence each')
+    found: Dict[Key, Dict[str, Path]] = {}
+    for subfolder in sorted(entry for entry in folder.iterdir() if entry.is_dir() and entry.name.isdecimal()):
+        for name in sorted(os.listdir(subfolder)):
+            match = FRAME_FILE.fullmatch(name)
+            if not match:
+                continue
+            key = int(match[1]), int(match[2])
+            if key[0] != int(subfolder.name):
+                raise InputError(f'{_where(key)}: {subfolder / name} lies in the folder of another sequence')
+            files = found.setdefault(key, {})
+            if match[3] in files:
+                raise InputError(f'{_where(key)}: there are two files, {files[match[3]]} and {subfolder / name}; keep one of them')
+            files[match[3]] = subfolder / name
+    return found
+
+
+def _check_frames(found: Dict[Key, dict], ground_truth: Dict[Key, dict], folder: Path, what: str) -> None:
+    """Raise an InputError if frames are missing or have no ground truth."""
+    missing = sorted(set(ground_truth) - set(found))
+    if missing:
+        expected = folder / str(missing[0][0]) / f'{frame_name(*missing[0])}.png'
+        raise InputError(f'{_where(missing[0])}: the {what} is missing, expected {expected}; {len(missing)} of {len(ground_truth)} frames '
+                         'lack it')
+    extra = sorted(set(found) - set(ground_truth))
+    if extra:
+        path = next(iter(found[extra[0]].values()))
+        raise InputError(f'{_where(extra[0])}: {path} belongs to no frame of the ground truth; {len(extra)} such frames in all')
+
+
+def _where(key: Key) -> str:
+    return f'sequence {key[0]}, frame {key[1]}'

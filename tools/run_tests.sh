@@ -1,0 +1,10 @@
+#!/bin/sh
+# Set up the environment where that is not done yet, then run the linter and the test suite.
+#
+#   sh tools/run_tests.sh [options of pytest]
+set -eu
+cd "$(dirname "$0")/.."
+sh tools/setup_env.sh tests
+VENV=${VENV:-.venv}
+"$VENV/bin/python" -m ruff check .
+"$VENV/bin/python" -m pytest "$@"

@@ -1,0 +1,64 @@
+"""Test a detector on videos: write predictions and coloured images, evaluate them.
+
+    python tools/test.py CONFIG CHECKPOINT [--out DIR] [--eval STQ VPQ] [--show-dir DIR]
+"""
+import argparse
+import os
+import warnings
+from pathlib import Path
+
+warnings.filterwarnings('ignore', message='.*MMCV will release v2.0.0.*')
+
+from mmcv import DictAction  # noqa: E402
+from mmcv.cnn.utils import revert_sync_batchnorm  # noqa: E402
+from mmcv.runner import get_dist_info  # noqa: E402
+from mmdet.utils import get_root_logger, setup_multi_processes  # noqa: E402
+
+from knet.apis import (build_model, build_test_dataset, evaluate, init_distributed, load_config, make_work_dir, test_videos,  # noqa: E402
+                       wrap_model)
+from knet.data import build_test_loader  # noqa: E402
+from knet.errors import report_input_errors  # noqa: E402
+from knet.evaluation import format_table, write_json  # noqa: E402
+
+
+def parse_args():
+    parser = argparse.ArgumentParser(description='Test a detector on videos')
+    parser.add_argument('config', help='config file')
+    parser.add_argument('checkpoint', help='checkpoint file')
+    parser.add_argument('--work-dir', help='where the results go without --out (default: work_dirs/<name of the config>)')
+    parser.add_argument('--out', help='folder of the predictions (default: <work dir>/results)')
+    parser.add_argument('--show-dir', help='also write coloured maps and videos into this folder')
+    parser.add_argument('--eval', nargs='*', choices=['STQ', 'VPQ'], metavar='METRIC',
+                        help='evaluate: STQ, VPQ (both without a name); the split must have ground truth')
+    parser.add_argument('--allow-pickle', action='store_true',
+                        help='load checkpoints that ask for more than tensors and numbers; only for files whose source you trust')
+    parser.add_argument('--cfg-options', nargs='+', action=DictAction, metavar='KEY=VALUE', help='change settings of the config')
+    parser.add_argument('--launcher', choices=['none', 'pytorch', 'slurm'], default='none', help='what started this process')
+    parser.add_argument('--local-rank', '--local_rank', type=int, help='set by launchers; not used')
+    return parser.parse_args()
+
+
+def main():
+    args = parse_args()
+    cfg = load_config(args.config, args.cfg_options)
+    setup_multi_processes(cfg)
+    distributed = init_distributed(args.launcher)
+    logger = get_root_logger(log_level=cfg.log_level)
+    dataset = build_test_dataset(cfg)
+    model = revert_sync_batchnorm(build_model(cfg, args.checkpoint, args.allow_pickle, logger, complete=True))
+    out = make_work_dir(args.out or os.path.join(args.work_dir or os.path.join('work_dirs', Path(args.config).stem), 'results'))
+    test_videos(wrap_model(model, distributed), build_test_loader(dataset, cfg.data.workers_per_gpu), out, args.show_dir)
+    if get_dist_info()[0] == 0:
+        if args.eval is not None:
+            metrics = evaluate(out, dataset)
+            print(format_table(metrics, metrics=[name.lower() for name in args.eval or ('STQ', 'VPQ')]))
+            write_json(metrics, str(out / 'metrics.json'))
+            print(f'figures: {out / "metrics.json"}')
+        print(f'predictions: {out / "panoptic"}')
+        if args.show_dir:
+            print(f'coloured images and videos: {args.show_dir}')
+
+
+if __name__ == '__main__':
+    with report_input_errors():
+        main()
