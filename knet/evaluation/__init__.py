@@ -1,8 +1,8 @@
 """Metrics of video panoptic segmentation: STQ, VPQ, their depth-aware forms DSTQ and DVPQ, and weighted STQ.
 
-The package needs NumPy and OpenCV (tables and plots: terminaltables, matplotlib), neither torch nor mmcv, and can be used from any project.
-What the metrics are and where they come from is said in `stq`, `vpq` and `depth`; the rules that differ between publications are in
-`protocol`.
+The package needs NumPy and OpenCV (for tables and plots also terminaltables and matplotlib), neither torch nor mmcv, and can
+be used from any project. What the metrics are and where they come from is said in `stq`, `vpq` and `depth`; the rules that
+differ between publications are in `protocol`.
 
 Folders of predictions and ground truth, as `tools/eval_dstq_step.py` and `tools/eval_dvpq_step.py` do:
 
@@ -13,8 +13,8 @@ Folders of predictions and ground truth, as `tools/eval_dstq_step.py` and `tools
     print(result['stq']['STQ'], result['vpq']['k']['1']['VPQ'], result['sequences']['10']['stq']['STQ'])
     write_json(result, 'result.json')
 
-Frames in memory, frame by frame. Frames of a sequence must come in rising order; sequences may be dealt to several evaluators, whose states
-are merged:
+Frames in memory, one by one. Frames of a sequence must come in rising order; sequences may be dealt to several evaluators,
+whose states are merged:
 
     from knet.evaluation import VideoPanopticEvaluator
 
@@ -24,8 +24,8 @@ are merged:
     evaluator.merge(other)  # other sequences of the same set, for example from another process
     result = evaluator.result()
 
-The keys of the result are listed in `knet.evaluation.result`. User's errors are raised as `knet.errors.InputError`; they name the sequence
-and the frame.
+The keys of the result are listed in `knet.evaluation.result`. User's errors are raised as `knet.errors.InputError`; they name
+the sequence and the frame.
 """
 from knet.evaluation.depth import DepthOptions
 from knet.evaluation.evaluate import evaluate_folders

@@ -14,10 +14,10 @@ from knet.evaluation.report import format_table, write_json
 def build_parser(description: str) -> argparse.ArgumentParser:
     """The options of both tools."""
     parser = argparse.ArgumentParser(description=description)
-    parser.add_argument('result_path', type=Path, help='folder of the predictions, holding panoptic/ (and depth/), or panoptic/ itself')
+    parser.add_argument('result_path', type=Path, help='folder that holds panoptic/ (and depth/), or panoptic/ itself')
     parser.add_argument('gt_path', type=Path, help='data root, holding video_sequence/<split>, or the folder of the split itself')
     parser.add_argument('--protocol', choices=tuple(PROTOCOLS), default='step',
-                        help="step (default): the benchmark's own rules; video-knet: the rules of Video K-Net's published tables; "
+                        help="step (default): the benchmark's own rules; video-knet: those of Video K-Net's published tables; "
                         'waymo: the 29 native Waymo classes')
     parser.add_argument('--split', default='val', help='split of a data root (default: val)')
     parser.add_argument('--window-size', type=_natural, nargs='+', default=[1, 2, 3, 4], metavar='K',
@@ -29,7 +29,8 @@ def build_parser(description: str) -> argparse.ArgumentParser:
                         help='relative depth errors above which DVPQ drops a pixel (default: 0.5 0.25 0.1)')
     parser.add_argument('--coverage', type=Path, metavar='DIR', help='camera coverage maps: weighted STQ')
     parser.add_argument('--tracked', type=Path, metavar='DIR', help='masks: ground truth where they are 0 loses its instance id')
-    parser.add_argument('--nproc', type=_natural, default=1, metavar='N', help='cores to use (default: 1); the numbers do not depend on it')
+    parser.add_argument('--nproc', type=_natural, default=1, metavar='N',
+                        help='cores to use (default: 1); the numbers do not depend on it')
     parser.add_argument('--json', type=Path, metavar='FILE', help='write all numbers, STQ and VPQ, as JSON')
     parser.add_argument('--plot', type=Path, metavar='DIR', help='write plots')
     return parser
@@ -68,7 +69,8 @@ def run(description: str, metric: str, arguments: Optional[Sequence[str]] = None
 def _check_output(path: Path, is_folder: bool) -> None:
     """Raise an InputError now if `path` could not be written after the evaluation."""
     if path.exists() and path.is_dir() != is_folder:
-        raise InputError(f'{path} is a {"file" if is_folder else "folder"}; give the path of a {"folder" if is_folder else "file"}')
+        kinds = ('file', 'folder') if is_folder else ('folder', 'file')
+        raise InputError(f'{path} is a {kinds[0]}; give the path of a {kinds[1]}')
     there = path if path.is_dir() else path.parent
     while not there.exists():
         there = there.parent

@@ -1,7 +1,7 @@
 """Depth terms of the depth-aware metrics (ViP-DeepLab, arXiv 2012.05258). Depth maps are uint16, metres * 256, 0 = no value.
 
-DVPQ: a pixel whose relative depth error exceeds lambda loses its predicted class. DSTQ: (STQ^2 * DQ)^(1/3), where DQ is the share of
-labelled pixels whose depth is within a factor t of the truth.
+DVPQ: a pixel whose relative depth error exceeds lambda loses its predicted class. DSTQ: (STQ^2 * DQ)^(1/3), where DQ is the
+share of labelled pixels whose depth is within a factor t of the truth.
 """
 from typing import NamedTuple, Sequence, Tuple
 

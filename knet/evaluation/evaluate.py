@@ -58,9 +58,9 @@ def count_frames(evaluator: VideoPanopticEvaluator, frames: Iterable[FrameFiles]
                  nproc: int = 1) -> Iterator[Tuple[FrameFiles, FrameCounts]]:
     """Read and count frames, in the order given.
 
-    Reading and counting are nearly all of the work and leave the interpreter's lock to others, so threads are as good as processes
-    here: no start-up, nothing to copy, and no quarrel with what the calling process has loaded. What follows, the metrics, sees the
-    same counts in the same order whatever `nproc` is.
+    Reading and counting are nearly all of the work and do not hold the interpreter's lock, so threads serve as well as
+    processes here, without start-up, copies, or a quarrel with what the calling process has loaded. The metrics see the same
+    counts in the same order whatever `nproc` is.
     """
     def count(files: FrameFiles) -> Tuple[FrameFiles, FrameCounts]:
         return files, evaluator.count(files.sequence, files.frame, read_frame(files))

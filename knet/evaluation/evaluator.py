@@ -5,8 +5,7 @@ import numpy as np
 
 from knet.errors import InputError
 from knet.evaluation.depth import DepthOptions, count_depth_inliers, depth_bins, resize_nearest
-from knet.evaluation.histogram import (CODE_MASK, GT_SHIFT, INSTANCE_BITS, MAX_CLASS, MAX_INSTANCE, PRED_SHIFT, Pairs, encode, group_sum,
-                                       joint_histogram, pack)
+from knet.evaluation.histogram import INSTANCE_BITS, MAX_INSTANCE, Pairs, encode, group_sum, joint_histogram, pack
 from knet.evaluation.protocol import Protocol, get_protocol
 from knet.evaluation.result import assemble_result
 from knet.evaluation.sequence import FrameCounts, SequenceState, SequenceSummary, Settings
@@ -103,8 +102,8 @@ class VideoPanopticEvaluator:
             raise InputError(f'sequence {sequence}, frame {frame}: the sequence is closed; close it after its last frame')
         state = self._open.setdefault(sequence, SequenceState(self.settings))
         if state.frames and frame <= state.frames[-1]:
-            raise InputError(f'sequence {sequence}, frame {frame}: comes after frame {state.frames[-1]}; frames must arrive in rising '
-                             'order')
+            raise InputError(f'sequence {sequence}, frame {frame}: comes after frame {state.frames[-1]}; frames must arrive in '
+                             'rising order')
         state.add(frame, counts)
 
     def close_sequence(self, sequence: int) -> None:
@@ -143,16 +142,20 @@ class VideoPanopticEvaluator:
         return assemble_result(self.settings, summaries)
 
     def _check_maps(self, where: str, maps: FrameMaps) -> None:
-        """Raise an InputError where a map is missing or differs in size."""
-        names = {'pred': 'prediction', 'coverage': 'coverage map', 'tracked': 'tracked mask', 'gt_depth': 'true depth',
-                 'pred_depth': 'predicted depth'}
-        needed = {'coverage': self.settings.weighted, 'gt_depth': self.settings.depth, 'pred_depth': self.settings.depth}
-        for key, name in names.items():
+        """Raise an InputError where a map is missing or of another type or size than it must be."""
+        depth = self.settings.depth is not None
+        for key, name, types, needed in (
+                ('pred', 'prediction', 'uint32', True), ('coverage', 'coverage map', 'uint8', self.settings.weighted),
+                ('tracked', 'tracked mask', 'uint8 bool', False), ('gt_depth', 'true depth', 'uint16', depth),
+                ('pred_depth', 'predicted depth', 'uint16', depth)):
             value = getattr(maps, key)
             if value is None:
-                if needed.get(key):
+                if needed:
                     raise InputError(f'{where}: the {name} is missing')
-            elif value.ndim != 2 or (value.shape != maps.gt.shape and key != 'pred_depth'):
+                continue
+            if value.dtype.name not in types.split():
+                raise InputError(f'{where}: the {name} is of type {value.dtype}; {" or ".join(types.split())} is needed')
+            if value.ndim != 2 or (value.shape != maps.gt.shape and key != 'pred_depth'):
                 raise InputError(f'{where}: the {name} has shape {value.shape}, the ground truth {maps.gt.shape} (height, width)')
 
     def _to_indices(self, where: str, pairs: Pairs) -> Pairs:
@@ -161,16 +164,17 @@ class VideoPanopticEvaluator:
         Raises:
             InputError: a class that the protocol does not know.
         """
+        protocol = self.settings.protocol
         codes = []
-        for name, shift in (('ground truth', GT_SHIFT), ('prediction', PRED_SHIFT)):
-            code = ((pairs.keys >> shift) & CODE_MASK).astype(np.int64)
-            classes = self._class_table[code >> INSTANCE_BITS]
+        for name, code in (('ground truth', pairs.gt), ('prediction', pairs.pred)):
+            ids = code >> INSTANCE_BITS
+            classes = self._class_table[ids]
             if classes.min() < 0:
-                bad = sorted(set((code >> INSTANCE_BITS)[classes < 0].tolist()))
-                raise InputError(f'{where}: {name} holds class {", ".join(map(str, bad))}; protocol {self.settings.protocol.name!r} '
-                                 f'has classes 0..{self.settings.protocol.label_space.num_classes - 1} and 255 = void')
+                bad = ', '.join(map(str, np.unique(ids[classes < 0])))
+                raise InputError(f'{where}: the {name} holds class {bad}; protocol {protocol.name} has classes '
+                                 f'0..{protocol.label_space.num_classes - 1} and 255 = void')
             codes.append(classes << INSTANCE_BITS | code & MAX_INSTANCE)
         gt, pred = codes
-        void = self.settings.protocol.void_class
-        codes = gt, np.where(pred >> INSTANCE_BITS == void, void << INSTANCE_BITS, pred)
-        return Pairs(*group_sum(pack(*codes, pairs.coverage, pairs.depth_bin), pairs.counts))
+        void = protocol.void_class
+        pred = np.where(pred >> INSTANCE_BITS == void, void << INSTANCE_BITS, pred)
+        return Pairs(*group_sum(pack(gt, pred, pairs.coverage, pairs.depth_bin), pairs.counts))

@@ -64,8 +64,9 @@ def encode(semantic: np.ndarray, instance: np.ndarray, where: str) -> np.ndarray
     Raises:
         InputError: wrong shape, type or range.
     """
-    if semantic.ndim != 2 or semantic.shape != instance.shape:
-        raise InputError(f'{where}: class map {semantic.shape} and instance map {instance.shape} must have one shape (height, width)')
+    if semantic.ndim != 2 or semantic.shape != instance.shape or not semantic.size:
+        raise InputError(f'{where}: the class map has shape {semantic.shape}, the instance map {instance.shape}; both must be '
+                         '(height, width)')
     for values, name, largest in ((semantic, 'class', MAX_CLASS), (instance, 'instance id', MAX_INSTANCE)):
         if values.dtype.kind not in 'iu':
             raise InputError(f'{where}: {name} map of type {values.dtype}; integers are needed')
@@ -104,8 +105,8 @@ def joint_histogram(gt: np.ndarray, pred: np.ndarray, coverage: Optional[np.ndar
                     depth_bin: Optional[np.ndarray] = None) -> Pairs:
     """Count the pairs of a frame.
 
-    Neighbouring pixels mostly carry the same pair, so runs of equal pairs are found first and only the runs are sorted: thirty
-    times less than the pixels.
+    Neighbouring pixels mostly carry the same pair, so runs of equal pairs are found first and only the runs are sorted: about
+    forty times less than the pixels.
 
     Args:
         gt: Ground-truth codes, shape (H, W), uint32, below 2**24.

@@ -23,8 +23,8 @@ def write_plots(result: dict, folder: Union[str, Path]) -> List[Path]:
     """Draw a result (see `knet.evaluation.result`) into PNG files; each is there whole or not at all.
 
     Returns:
-        the paths: class_quality.png, sequence_stq.png, vpq_windows.png, confused_classes.png and broken_tracks.png. The last two are
-        left out where nothing is confused or broken.
+        the paths: class_quality.png, sequence_stq.png, vpq_windows.png, confused_classes.png and broken_tracks.png. The last
+        two are left out where nothing is confused or broken.
 
     Raises:
         InputError: a file cannot be written.
@@ -85,7 +85,8 @@ def draw_sequence_stq(result: dict) -> Figure:
     tracked = [y for y, row in enumerate(rows) if row[0]['num_tubes']]
     figure, axes = _figure(f'STQ by sequence: {_text(result["stq"]["STQ"])} over all', min(len(rows), MAX_NAMED_SEQUENCES))
     for y in tracked:
-        axes.plot([100 * rows[y][0]['AQ'], 100 * rows[y][0]['SQ']], [y, y], color=PALE, linewidth=3, solid_capstyle='round', zorder=1)
+        ends = [100 * rows[y][0]['AQ'], 100 * rows[y][0]['SQ']]
+        axes.plot(ends, [y, y], color=PALE, linewidth=3, solid_capstyle='round', zorder=1)
     for key, colour, marker in (('AQ', THING, 'D'), ('SQ', STUFF, 's'), ('STQ', DARK, 'o')):
         shown = range(len(rows)) if key == 'SQ' else tracked
         axes.scatter([100 * rows[y][0][key] for y in shown], shown, color=colour, marker=marker, zorder=2,
@@ -156,7 +157,8 @@ def draw_broken_tracks(result: dict) -> Figure:
             colour = MISSED if run['instance'] is None else colours.setdefault(key, PIECES[len(colours) % len(PIECES)])
             first, length = run['first_frame'] - origin, run['last_frame'] - run['first_frame'] + 1
             other = run['class'] is not None and run['class'] != track['class']
-            axes.barh(y, length, left=first, color=colour, height=0.7, edgecolor='white', linewidth=0.5, hatch='////' if other else None)
+            axes.barh(y, length, left=first, color=colour, height=0.7, edgecolor='white', linewidth=0.5,
+                      hatch='////' if other else None)
     axes.set_yticks(range(len(tracks)), [
         f'sequence {track["sequence"]}, {result["classes"][track["class"]]} {track["instance"]} '
         f'({_count(track["num_switches"], "switch", "es")})' for track in tracks])
@@ -171,8 +173,8 @@ def _confusions(result: dict, limit: Union[int, None] = MAX_CONFUSIONS) -> List[
     """(pixels, true class, predicted class, share of the true class's pixels, whether it is a thing), most pixels first."""
     confusion = np.array(result['stq']['confusion'], float)
     names = result['classes'] + ['void']
-    rows = [(confusion[gt, pred], names[gt], names[pred], confusion[gt, pred] / confusion[gt].sum(), gt in result['thing_classes'])
-            for gt, pred in zip(*np.nonzero(confusion)) if gt != pred]
+    rows = [(confusion[gt, pred], names[gt], names[pred], confusion[gt, pred] / confusion[gt].sum(),
+             gt in result['thing_classes']) for gt, pred in zip(*np.nonzero(confusion)) if gt != pred]
     return sorted(rows, key=lambda row: -row[0])[:limit]
 
 

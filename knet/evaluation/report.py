@@ -51,7 +51,8 @@ def write_json(result: dict, path: Union[str, Path]) -> None:
 def _stq_tables(result: dict) -> List[str]:
     """STQ by sequence and by class."""
     name = 'weighted STQ' if result['weighted'] else 'STQ'
-    by_sequence = [[sequence, str(values['num_frames']), *_stq_row(values['stq'])] for sequence, values in result['sequences'].items()]
+    by_sequence = [[sequence, str(values['num_frames']), *_stq_row(values['stq'])]
+                   for sequence, values in result['sequences'].items()]
     total = ['all', str(result['num_frames']), *_stq_row(result['stq'])]
     stq = result['stq']
     by_class = [[_class_name(result, i), _percent(stq['iou_per_class'][i]), _percent(stq['aq_per_class'][i]),
@@ -81,7 +82,8 @@ def _vpq_tables(result: dict) -> List[str]:
         if any(value is not None for value in values):
             mean = None if None in values else sum(values) / len(values)
             by_class.append([_class_name(result, i), *map(_percent, values), _percent(mean)])
-    totals = [[label, *_vpq_row(result['vpq'], key)] for label, key in (('thing', 'VPQ_thing'), ('stuff', 'VPQ_stuff'), ('all', 'VPQ'))]
+    totals = [[label, *_vpq_row(result['vpq'], key)]
+              for label, key in (('thing', 'VPQ_thing'), ('stuff', 'VPQ_stuff'), ('all', 'VPQ'))]
     return [_table('VPQ by sequence', ['sequence', 'frames'] + head, by_sequence, [total]),
             _table('PQ by class over windows of k frames (* thing)', ['class'] + head, by_class, totals)]
 

@@ -9,9 +9,10 @@
     sequences: number → num_frames, stq: STQ, AQ, SQ, num_tubes; vpq, dstq, dvpq: like the above, without classes
     broken_tracks: the longest ground-truth tubes whose predicted id changes (see `TrackRecorder.broken`), with their sequence
 
-Lists per class are in the order of `classes`; the confusion has one more row and column for void, unless void is one of the classes.
-`iou_void` is 0 where void was predicted on labelled pixels, which SQ counts as one more class, else null. Mappings have strings as keys ('4', '0.25'). A value that does not exist is None (null):
-a class that occurs neither in the ground truth nor in the prediction, VPQ where no sequence has k frames, DQ without a depth label.
+Lists per class are in the order of `classes`; the confusion has one more row and column for void, unless void is one of the
+classes. `iou_void` is 0 where void was predicted on labelled pixels, which SQ counts as one more class, else None. Mappings
+have strings as keys ('4', '0.25'). A value that does not exist is None (null): a class that occurs neither in the ground truth
+nor in the prediction, VPQ where no sequence has k frames, DQ without a depth label.
 """
 import math
 from typing import Dict, Iterable, List, Optional, Sequence
@@ -19,11 +20,9 @@ from typing import Dict, Iterable, List, Optional, Sequence
 import numpy as np
 
 from knet.evaluation.protocol import Protocol
-from knet.evaluation.sequence import SequenceSummary, Settings
+from knet.evaluation.sequence import MAX_BROKEN_TRACKS, SequenceSummary, Settings
 from knet.evaluation.stq import EPSILON, STQCounts
 from knet.evaluation.vpq import PanopticCounts
-
-MAX_BROKEN_TRACKS = 20
 
 
 def assemble_result(settings: Settings, summaries: Dict[int, SequenceSummary]) -> dict:
@@ -56,7 +55,8 @@ def _metrics(settings: Settings, summaries: Sequence[SequenceSummary]) -> dict:
     if settings.depth:
         found['dstq'] = _depth_stq(settings, summaries, stq['STQ'])
         by_lambda = {value: _windows(settings, summaries, value, 'DVPQ') for value in settings.depth.lambdas}
-        found['dvpq'] = {name: _mean([by_lambda[value][name] for value in by_lambda]) for name in ('DVPQ', 'DVPQ_thing', 'DVPQ_stuff')}
+        found['dvpq'] = {name: _mean([windows[name] for windows in by_lambda.values()])
+                         for name in ('DVPQ', 'DVPQ_thing', 'DVPQ_stuff')}
         found['dvpq']['lambda'] = {f'{value:g}': windows for value, windows in by_lambda.items()}
     return found
 

@@ -109,8 +109,9 @@ class SequenceState:
     def summary(self) -> SequenceSummary:
         """Reduce the sequence to its sums. More frames may follow."""
         self._flush()
-        return SequenceSummary(len(self.frames), count_stq(self._pairs, self.settings.protocol, self.settings.weighted), self.panoptic,
-                               self.depth_inliers, self.depth_total, self.tracks.broken(self.frames, MAX_BROKEN_TRACKS))
+        stq = count_stq(self._pairs, self.settings.protocol, self.settings.weighted)
+        return SequenceSummary(len(self.frames), stq, self.panoptic, self.depth_inliers, self.depth_total,
+                               self.tracks.broken(self.frames, MAX_BROKEN_TRACKS))
 
     def _flush(self) -> None:
         if not self._new:

@@ -61,9 +61,9 @@ class TrackRecorder:
             limit: At most this many.
 
         Returns:
-            one dict per tube: class, instance, num_frames (in which it is visible), num_switches (changes from one predicted id to
-            another, with or without missed frames between them), runs (list of dict first_frame, last_frame, class, instance;
-            class and instance are those of the prediction, null where no predicted object covers the tube).
+            one dict per tube: class, instance, num_frames (in which it is visible), num_switches (changes from one predicted
+            id to another, with or without missed frames between them), runs (list of dict first_frame, last_frame, class,
+            instance; class and instance are those of the prediction, None where no predicted object covers the tube).
         """
         found = []
         for code, runs in self.runs.items():

@@ -1,8 +1,8 @@
 """Video panoptic quality (VPSNet, arXiv 2006.11339): panoptic quality of segments that reach over k successive frames.
 
-A segment is one code in a window of k frames, stride 1. Segments of the same class match if their IoU exceeds 0.5, where pixels of
-the prediction on void are left out of the union. An unmatched prediction counts unless more than half of it lies on void. (As in the
-published code, void with an instance id is void for the second rule only.)
+A segment is one code in a window of k frames, stride 1. Segments of the same class match if their IoU exceeds 0.5, where
+pixels of the prediction on void are left out of the union. An unmatched prediction counts unless more than half of it lies on
+void. (As in the published code, void with an instance id is void for the second rule only.)
 Per class, over all windows: SQ = sum of IoU / TP, RQ = TP / (TP + FN/2 + FP/2), PQ = SQ * RQ.
 """
 from typing import NamedTuple, Tuple

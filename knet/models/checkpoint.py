@@ -92,9 +92,9 @@ def read_checkpoint(path: str, allow_pickle: bool = False) -> Dict:
     except IsADirectoryError:
         raise InputError(f'checkpoint {path} is a folder; name a .pth file in it') from None
     except Exception as error:  # torch raises many types, by what is wrong with the bytes
-        match = re.search(r'GLOBAL ([\w.]+)|Unsupported global: ([\w.]+)|Unsupported class ([\w.]+)', str(error))
+        match = re.search(r'(?:GLOBAL|Unsupported class) ([\w.]+)', str(error))
         if match:
-            raise InputError(f'checkpoint {path} asks for {next(filter(None, match.groups()))}, which could run code of its author; '
+            raise InputError(f'checkpoint {path} asks for {match[1]}, which could run code of its author; '
                              'if you trust its source, allow it with --allow-pickle') from None
         reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise InputError(f'checkpoint {path} cannot be read, it is damaged or no checkpoint: {reason[:200]}') from None
