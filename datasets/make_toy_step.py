@@ -13,7 +13,7 @@ image and come back. The same arguments give the same bytes.
 import argparse
 import colorsys
 import json
-import os
+import shutil
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Dict, List, Optional, Tuple
@@ -24,11 +24,10 @@ from tqdm import tqdm
 
 from knet.errors import InputError, report_input_errors
 from knet.label_space import STEP
-from knet.step_format import frame_name, scan_split, write_panoptic, write_png
+from knet.step_format import frame_name, write_panoptic, write_png
 
 VERSION = 1  # to be raised with each change of what is drawn
 MARKER = 'toy_step.json'
-KINDS = ('leftImg8bit', 'panoptic')
 SEQUENCES = {'train': (0, 1, 3, 4, 5, 9, 11, 12, 15, 17, 19, 20), 'val': (2, 6, 7, 8, 10, 13, 14, 16, 18)}
 ID = {name: i for i, name in enumerate(STEP.classes)}
 VOID = STEP.void
@@ -514,51 +513,11 @@ def sequence_numbers(split: str, count: int) -> List[int]:
     return list(SEQUENCES[split][:count]) + list(more)
 
 
-def plan(arguments: Dict) -> Dict[str, Dict[str, List[int]]]:
-    """The frames of the set: split → sequence → [first frame, number of frames]; half of the sequences start at 0."""
-    frames = {}
-    for split in SEQUENCES:
-        frames[split] = {}
-        for i, sequence in enumerate(sequence_numbers(split, arguments[f'{split}_sequences'])):
-            frames[split][str(sequence)] = [0 if i % 2 == 0 else 7 * sequence + 1, arguments['frames']]
-    return frames
-
-
-def listed_files(folder: Path, contents: Dict) -> List[Path]:
-    """All files of a plan."""
-    return [folder / split / f'{frame_name(int(sequence), frame)}_{kind}.png' for split, sequences in contents.items()
-            for sequence, (start, count) in sequences.items() for frame in range(start, start + count) for kind in KINDS]
-
-
-def read_marker(path: Path) -> Optional[Dict]:
-    """What an earlier run wrote about the set in this folder; None where there was none.
-
-    Raises:
-        InputError: the file is not one of this script's.
-    """
-    if not path.exists():
-        return None
-    try:
-        marker = json.loads(path.read_text(encoding='utf-8'))
-        listed_files(path.parent, marker['contents'])
-        return {key: marker[key] for key in ('version', 'arguments', 'contents', 'complete')}
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
-        raise InputError(f'{path} was not written by this script or is damaged: name another folder, or remove this one') from None
-
-
-def write_marker(path: Path, arguments: Dict, contents: Dict, complete: bool) -> None:
-    """Write the file that says what the folder holds, whole or not at all."""
-    partial = path.with_name(f'.{path.name}.{os.getpid()}.part')
-    text = json.dumps({'version': VERSION, 'arguments': arguments, 'contents': contents, 'complete': complete}, indent=1)
-    partial.write_text(text + '\n', encoding='utf-8')
-    os.replace(partial, path)
-
-
 def make_toy_step(out, seed: int = 0, train_sequences: int = 12, val_sequences: int = 9, frames: int = 20,
                   size: Tuple[int, int] = (96, 320)) -> bool:
     """Make the toy set under `out`, unless it is there already.
 
-    A set that this function made with other arguments, or did not finish, is replaced. Other files are left alone.
+    A set that this function made with other arguments, or did not finish, is replaced.
 
     Args:
         out: Folder for the set; made if needed.
@@ -572,22 +531,55 @@ def make_toy_step(out, seed: int = 0, train_sequences: int = 12, val_sequences: 
         Whether something was written; False: the set was complete.
 
     Raises:
-        InputError: an argument is out of range, or `out` holds another data set's files.
+        InputError: an argument is out of range, or `out` holds another data set.
     """
-    arguments = {'seed': seed, 'train_sequences': train_sequences, 'val_sequences': val_sequences, 'frames': frames, 'size': list(size)}
     if min(seed, train_sequences, val_sequences) < 0 or frames < 1 or min(size) < 32:
-        raise InputError(f'seed and numbers of sequences must be 0 or more, frames 1 or more, height and width 32 or more; got {arguments}')
-    out, contents = Path(out), plan(arguments)
-    folder, marker = out / 'video_sequence', read_marker(out / MARKER)
-    before = set(listed_files(folder, marker['contents'])) if marker else set()
-    wanted = {'version': VERSION, 'arguments': arguments, 'contents': contents, 'complete': True}
-    if marker == wanted and all(path.exists() for path in before):
-        return False
-    refuse_foreign_files(folder, before)
+        raise InputError('seed and numbers of sequences must be 0 or more, frames 1 or more, height and width 32 or more')
+    counts = {'train': train_sequences, 'val': val_sequences}
+    wanted = {'version': VERSION, 'seed': seed, **counts, 'frames': frames, 'size': list(size), 'complete': True}
+    out = Path(out)
+    marker, folder = out / MARKER, out / 'video_sequence'
     try:
+        if marker.exists() and json.loads(marker.read_text(encoding='utf-8')) == wanted:
+            return False
+        if folder.exists() and not marker.exists():
+            raise InputError(f'{folder} holds another data set (there is no {marker}); name another folder')
         out.mkdir(parents=True, exist_ok=True)
-        merged = {**(marker['contents'] if marker else {})}
-        write_marker(out / MARKER, arguments, merged or contents, complete=False)
-    except OSError as error:
-        raise InputError(f'cannot write to {out}: {error.strerror}') from None
+        marker.write_text(json.dumps({**wanted, 'complete': False}), encoding='utf-8')
+        shutil.rmtree(folder, ignore_errors=True)
+        for split, count in counts.items():
+            write_split(folder / split, split, count, seed, frames, size)
+        marker.write_text(json.dumps(wanted), encoding='utf-8')
+    except (OSError, ValueError) as error:
+        raise InputError(f'cannot make the toy set in {out}: {error}') from None
     return True
+
+
+def write_split(folder: Path, split: str, count: int, seed: int, frames: int, size: Tuple[int, int]) -> None:
+    """Draw and write `count` sequences; every other one does not start at frame 0."""
+    for i, sequence in enumerate(tqdm(sequence_numbers(split, count), f'toy videos, {split}', unit='sequence')):
+        street = Street(np.random.default_rng([seed, sequence]), frames, size)
+        start = 0 if i % 2 == 0 else 7 * sequence + 1
+        for frame in range(frames):
+            image, semantic, instance = street.frame(frame)
+            name = frame_name(sequence, start + frame)
+            write_png(folder / f'{name}_leftImg8bit.png', np.ascontiguousarray(image[..., ::-1]))
+            write_panoptic(folder / f'{name}_panoptic.png', semantic, instance)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument('out', help='folder of the set, for example data/toy_step')
+    parser.add_argument('--seed', type=int, default=0)
+    parser.add_argument('--train-sequences', type=int, default=12)
+    parser.add_argument('--val-sequences', type=int, default=9)
+    parser.add_argument('--frames', type=int, default=20, help='frames of each sequence')
+    parser.add_argument('--size', type=int, nargs=2, default=(96, 320), metavar=('HEIGHT', 'WIDTH'))
+    args = parser.parse_args()
+    made = make_toy_step(args.out, args.seed, args.train_sequences, args.val_sequences, args.frames, tuple(args.size))
+    print(f'{args.out}: {"made" if made else "complete already"}')
+
+
+if __name__ == '__main__':
+    with report_input_errors():
+        main()
