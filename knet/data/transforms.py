@@ -198,9 +198,8 @@ class PackFrames:
         things = [self._things(frame) for frame in references]
 
         def with_index(name):
-            columns = [torch.cat([t.new_full((len(t), 1), i), t.reshape(len(t), -1)], 1) for i, t in
-                       enumerate(frame[name] for frame in things)]
-            return DataContainer(torch.cat(columns))
+            values = [frame[name] if frame[name].dim() == 2 else frame[name][:, None] for frame in things]  # each (n, 1 or 4)
+            return DataContainer(torch.cat([torch.cat([v.new_full((len(v), 1), i), v], 1) for i, v in enumerate(values)]))
 
         return dict(
             ref_img=DataContainer(torch.stack([_image_tensor(frame) for frame in references]), stack=True),

@@ -100,18 +100,24 @@ class VideoPanopticEvaluator:
         """
         if sequence in self._closed:
             raise InputError(f'sequence {sequence}, frame {frame}: the sequence is closed; close it after its last frame')
-        state = self._open.setdefault(sequence, SequenceState(self.settings))
+        if sequence not in self._open:
+            self._open[sequence] = SequenceState(self.settings)
+        state = self._open[sequence]
         if state.frames and frame <= state.frames[-1]:
             raise InputError(f'sequence {sequence}, frame {frame}: comes after frame {state.frames[-1]}; frames must arrive in '
                              'rising order')
         state.add(frame, counts)
 
     def close_sequence(self, sequence: int) -> None:
-        """Reduce a sequence to its sums. This frees its memory; no more frames of it can be added."""
+        """Reduce a sequence to its sums. This frees its memory; no more frames of it can be added.
+
+        Raises:
+            KeyError: the sequence is not open.
+        """
         self._closed[sequence] = self._open.pop(sequence).summary()
 
     def merge(self, other: 'VideoPanopticEvaluator') -> None:
-        """Take over the sequences of another evaluator of the same settings.
+        """Take over the sequences of another evaluator of the same settings, which must not be used any more.
 
         Raises:
             InputError: other settings, or a sequence that both have seen.

@@ -114,13 +114,20 @@ def joint_histogram(gt: np.ndarray, pred: np.ndarray, coverage: Optional[np.ndar
         coverage: Number of cameras that see each pixel, shape (H, W), uint8.
         depth_bin: Depth bin of each pixel, shape (H, W), uint8.
     """
-    layers = [layer.reshape(-1) for layer in (gt, pred, coverage, depth_bin) if layer is not None]
-    changes = layers[0][1:] != layers[0][:-1]
-    for layer in layers[1:]:
-        changes |= layer[1:] != layer[:-1]
+    gt, pred = gt.reshape(-1), pred.reshape(-1)
+    changes = gt[1:] != gt[:-1]
+    changes |= pred[1:] != pred[:-1]
     starts = np.concatenate(([0], np.flatnonzero(changes) + 1))
-    lengths = np.diff(starts, append=changes.size + 1)
-    keys = pack(gt.reshape(-1)[starts], pred.reshape(-1)[starts],
-                1 if coverage is None else coverage.reshape(-1)[starts],
-                0 if depth_bin is None else depth_bin.reshape(-1)[starts])
-    return Pairs(*group_sum(keys, lengths))
+    lengths = np.diff(starts, append=gt.size)
+    keys = pack(gt[starts], pred[starts])
+    if coverage is None and depth_bin is None:
+        return Pairs(*group_sum(keys, lengths))
+    # Depth errors change from pixel to pixel, so runs would be short; the few distinct values are counted per pair instead.
+    keys, index = np.unique(keys, return_inverse=True)
+    coverage = np.ones(1, np.uint8) if coverage is None else coverage.reshape(-1)
+    depth_bin = np.zeros(1, np.uint8) if depth_bin is None else depth_bin.reshape(-1)
+    shape = len(keys), int(coverage.max()) + 1, int(depth_bin.max()) + 1
+    counts = np.bincount((np.repeat(index, lengths) * shape[1] + coverage) * shape[2] + depth_bin, minlength=np.prod(shape))
+    index, coverage, depth_bin = np.nonzero(counts.reshape(shape))
+    keys = (keys[index] >> PRED_SHIFT << PRED_SHIFT) | coverage.astype(np.uint64) << COVERAGE_SHIFT | depth_bin.astype(np.uint64)
+    return Pairs(keys, counts[counts > 0])

@@ -7,8 +7,6 @@ import numpy as np
 from knet.errors import InputError
 from knet.label_space import STEP, WAYMO, LabelSpace
 
-VOID_ID = 255
-
 
 @dataclass(frozen=True)
 class Protocol:
@@ -16,7 +14,7 @@ class Protocol:
 
     Args:
         name: What `--protocol` calls it.
-        label_space: The classes, the thing classes (thing and stuff means of VPQ) and the void id.
+        label_space: The classes, the thing classes (thing and stuff means of VPQ) and the void and ignored ids.
         tube_ids: Classes whose instances STQ follows over time.
         drop_void: STQ leaves out pixels whose ground truth is void. Otherwise predicted things on void enlarge their tubes.
         absent_as_zero: VPQ is a mean over all classes, absent ones counting 0. Otherwise a mean over those that occur.
@@ -29,8 +27,9 @@ class Protocol:
 
     @property
     def void_class(self) -> int:
-        """Index that void is counted under: the void id where it is one of the classes, else one past the classes."""
-        return min(self.label_space.void, self.label_space.num_classes)
+        """Index that void is counted under: the ignored class where there is one, else one past the classes."""
+        space = self.label_space
+        return space.num_classes if space.ignored is None else space.ignored
 
     @property
     def size(self) -> int:
@@ -40,11 +39,11 @@ class Protocol:
     def class_table(self) -> np.ndarray:
         """Look-up table, shape (256,), int64: class id on disk → index 0..size-1, or -1 where the id is not allowed.
 
-        255 and the index of void itself (19 in the STEP label space: "unassigned") are void in every protocol.
+        The void id and the index of void itself (19 in the STEP label space: "unassigned") are void.
         """
         table = np.full(256, -1, np.int64)
         table[:self.label_space.num_classes] = np.arange(self.label_space.num_classes)
-        table[[VOID_ID, self.label_space.void, self.void_class]] = self.void_class
+        table[[self.label_space.void, self.void_class]] = self.void_class
         return table
 
     def member_table(self, ids: Tuple[int, ...]) -> np.ndarray:

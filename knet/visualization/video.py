@@ -1,0 +1,127 @@
+"""Pictures and videos of whole sequences."""
+import os
+from pathlib import Path
+from typing import List, Optional, Sequence, Tuple
+
+import cv2
+import imageio_ffmpeg
+import numpy as np
+
+from knet.errors import InputError
+from knet.label_space import LabelSpace
+from knet.step_format import frame_name, write_png
+from knet.visualization.colours import colour_semantic, draw_tracks, enlarge
+
+PANEL_WIDTH = 960  # pixels; smaller frames are enlarged by the whole factor that comes nearest
+CAPTION_HEIGHT = 24
+
+
+class VideoWriter:
+    """H.264 video that any browser plays; the file appears when it is whole.
+
+    Args:
+        path: The .mp4 file.
+        fps: Frames per second.
+    """
+
+    def __init__(self, path: Path, fps: int):
+        self.path, self.fps = Path(path), fps
+        self.partial = self.path.with_name(f'.{self.path.stem}.{os.getpid()}.part.mp4')
+        self._writer = None
+        self._shape: Tuple[int, ...] = ()
+
+    def add(self, frame: np.ndarray) -> None:
+        """Append a frame, (H, W, 3) uint8 RGB with even sides; all frames have the size of the first.
+
+        Raises:
+            ValueError: another size than the first frame's.
+            InputError: the file cannot be written.
+        """
+        if self._writer is None:
+            try:
+                self.path.parent.mkdir(parents=True, exist_ok=True)
+            except OSError as error:
+                raise InputError(f'cannot write {self.path}: {error.strerror}') from None
+            self._shape = frame.shape
+            self._writer = imageio_ffmpeg.write_frames(str(self.partial), frame.shape[1::-1], fps=self.fps, codec='libx264',
+                                                       pix_fmt_out='yuv420p', macro_block_size=2, output_params=['-crf', '20'],
+                                                       ffmpeg_log_level='error')
+            self._writer.send(None)
+        if frame.shape != self._shape:
+            raise ValueError(f'{self.path}: a frame of size {frame.shape[:2]} in a video of size {self._shape[:2]}')
+        self._writer.send(np.ascontiguousarray(frame))
+
+    def close(self) -> None:
+        """Finish the file; without frames there is none."""
+        if self._writer is not None:
+            self._writer.close()
+            self._writer = None
+            os.replace(self.partial, self.path)
+
+
+def side_by_side(panels: Sequence[Tuple[str, np.ndarray]]) -> np.ndarray:
+    """Panels with captions in one picture: on top of each other where they are wide, else beside each other.
+
+    Args:
+        panels: Caption and (H, W, 3) uint8 RGB picture of each panel, all of one size.
+
+    Returns:
+        uint8 RGB picture whose sides are even (as H.264 wants them).
+    """
+    framed: List[np.ndarray] = []
+    for caption, picture in panels:
+        bar = np.full((CAPTION_HEIGHT, picture.shape[1], 3), 24, np.uint8)
+        cv2.putText(bar, caption, (8, CAPTION_HEIGHT - 8), cv2.FONT_HERSHEY_SIMPLEX, 0.5, (235, 235, 235), 1, cv2.LINE_AA)
+        framed.append(np.vstack([bar, picture]))
+    height, width = panels[0][1].shape[:2]
+    whole = np.vstack(framed) if width > 2 * height else np.hstack(framed)
+    return np.pad(whole, ((0, whole.shape[0] % 2), (0, whole.shape[1] % 2), (0, 0)))
+
+
+class SequenceRenderer:
+    """Writes coloured maps and videos of predictions, frame by frame as they come.
+
+    out/semantic/<sequence>/<sequence:06d>_<frame:06d>.png    class colours
+    out/tracks/<sequence>/<sequence:06d>_<frame:06d>.png      tracks over the image
+    out/videos/<sequence:06d>.mp4                             input, prediction and ground truth
+
+    Args:
+        out_dir: Folder of the pictures.
+        label_space: Classes and palette.
+        fps: Frames per second of the videos.
+    """
+
+    def __init__(self, out_dir: str, label_space: LabelSpace, fps: int = 10):
+        self.out_dir, self.label_space, self.fps = Path(out_dir), label_space, fps
+        self._sequence: Optional[int] = None
+        self._video: Optional[VideoWriter] = None
+
+    def add(self, sequence: int, frame: int, image: np.ndarray, semantic: np.ndarray, instance: np.ndarray,
+            gt_semantic: Optional[np.ndarray] = None, gt_instance: Optional[np.ndarray] = None) -> None:
+        """Draw the next frame; frames of a sequence come together.
+
+        Args:
+            sequence, frame: Numbers.
+            image: (H, W, 3), uint8 RGB.
+            semantic, instance: Prediction, (H, W): train ids and track ids.
+            gt_semantic, gt_instance: Ground truth; without it the video has no panel for it.
+        """
+        if sequence != self._sequence:
+            self.close()
+            self._sequence = sequence
+            self._video = VideoWriter(self.out_dir / 'videos' / f'{sequence:06d}.mp4', self.fps)
+        name = f'{frame_name(sequence, frame)}.png'
+        write_png(self.out_dir / 'semantic' / str(sequence) / name, colour_semantic(semantic, self.label_space)[..., ::-1])
+        scale = max(1, round(PANEL_WIDTH / image.shape[1]))
+        tracks = draw_tracks(image, semantic, instance, self.label_space, scale=scale)
+        write_png(self.out_dir / 'tracks' / str(sequence) / name, tracks[..., ::-1])
+        panels = [(f'input: sequence {sequence}, frame {frame}', enlarge(image, scale, cv2.INTER_LINEAR)), ('prediction', tracks)]
+        if gt_semantic is not None:
+            panels.append(('ground truth', draw_tracks(image, gt_semantic, gt_instance, self.label_space, scale=scale)))
+        self._video.add(side_by_side(panels))
+
+    def close(self) -> None:
+        """Finish the video of the sequence."""
+        if self._video is not None:
+            self._video.close()
+            self._video = None

@@ -1,0 +1,60 @@
+"""Shared fixtures: a small set of toy videos and a config that trains on it in seconds."""
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+sys.path.insert(0, str(ROOT / 'datasets'))
+
+
+@pytest.fixture(scope='session')
+def toy_root(tmp_path_factory):
+    """Toy videos of 64x128: 2 training and 2 validation sequences of 4 frames. Not to be changed; copy it to damage it."""
+    from make_toy_step import make_toy_step
+    root = tmp_path_factory.mktemp('toy')
+    make_toy_step(root, seed=1, train_sequences=2, val_sequences=2, frames=4, size=(64, 128))
+    return root
+
+
+@pytest.fixture(scope='session')
+def tiny_config(tmp_path_factory, toy_root):
+    """Path of a config: the toy model with few channels on `toy_root`, 2 epochs of 2 iterations."""
+    path = tmp_path_factory.mktemp('config') / 'tiny.py'
+    path.write_text(f"""
+_base_ = r'{ROOT}/configs/det/toy_step/video_knet_s3_r18_toy_step.py'
+model = dict(
+    neck=dict(out_channels=32),
+    rpn_head=dict(num_proposals=10, in_channels=32, out_channels=32,
+                  localization_fpn=dict(feat_channels=32, positional_encoding=dict(num_feats=16))),
+    roi_head=dict(mask_head=dict(num_proposals=10, in_channels=32, feedforward_channels=64)),
+    track_head=dict(in_channels=32, fc_out_channels=32, embed_channels=32))
+data = dict(samples_per_gpu=4, workers_per_gpu=0, train=dict(dataset=dict(data_root=r'{toy_root}')),
+            val=dict(data_root=r'{toy_root}'), test=dict(data_root=r'{toy_root}'))
+log_config = dict(interval=1)
+lr_config = dict(step=[1], warmup_iters=2)
+runner = dict(max_epochs=2)
+evaluation = dict(interval=1)
+""")
+    return str(path)
+
+
+def run(*command, timeout=240, **env):
+    """Run a command in the project's root; its result has stdout and stderr as text."""
+    return subprocess.run([str(part) for part in command], cwd=ROOT, capture_output=True, text=True, timeout=timeout,
+                          env={**os.environ, 'OMP_NUM_THREADS': '1', **env})
+
+
+def run_tool(tool, *args, **env):
+    """Run one of tools/*.py with this interpreter."""
+    return run(sys.executable, f'tools/{tool}.py', *args, **env)
+
+
+def assert_one_line_error(done, *words):
+    """The process ended with status 1 and one line on stderr that holds all of `words`."""
+    lines = [line for line in done.stderr.splitlines() if line.startswith('error: ')]
+    assert done.returncode == 1, done.stderr[-2000:]
+    assert len(lines) == 1 and 'Traceback' not in done.stderr, done.stderr[-2000:]
+    assert all(word in lines[0] for word in words), lines[0]

@@ -1,0 +1,93 @@
+"""The tools as a user calls them."""
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from knet.step_format import frame_name, write_panoptic, write_png
+from tests.evaluation.drawing import draw
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture
+def data(tmp_path):
+    for sequence in (2, 6):
+        for frame in range(3):
+            name = frame_name(sequence, frame)
+            write_panoptic(tmp_path / 'data' / 'video_sequence' / 'val' / f'{name}_panoptic.png', *draw('AAAA', 'PP'))
+            write_png(tmp_path / 'data' / 'video_sequence' / 'val' / f'{name}_depth.png', np.full((8, 8), 2560, np.uint16))
+            write_panoptic(tmp_path / 'result' / 'panoptic' / str(sequence) / f'{name}.png', *draw('BBB', 'PP'))
+            write_png(tmp_path / 'result' / 'depth' / str(sequence) / f'{name}.png', np.full((4, 4), 2900, np.uint16))
+    return tmp_path
+
+
+def tool(name, cwd, *arguments):
+    return subprocess.run([sys.executable, ROOT / 'tools' / f'{name}.py', *arguments], cwd=cwd, capture_output=True, text=True)
+
+
+def test_stq_tool(data):
+    done = tool('eval_dstq_step', data, 'result', 'data')
+    assert (done.returncode, done.stderr) == (0, '')
+    # Tubes of 12 and 6 pixels, covered by 9 and 6: AQ = (9/12 * 9/12 + 1) / 2.
+    assert '78.12' in done.stdout
+    assert 'STQ by sequence' in done.stdout
+    assert 'VPQ' not in done.stdout
+    assert 'DSTQ' not in done.stdout
+
+
+def test_vpq_tool_with_everything(data):
+    done = tool('eval_dvpq_step', data, 'result', 'data', '--window-size', '1', '2', '--protocol', 'video-knet', '--nproc', '2',
+                '--depth', '--depth-lambda', '0.2', '--depth-threshold', '1.25', '1.1', '--json', 'out/result.json',
+                '--plot', 'plots')
+    assert (done.returncode, done.stderr) == (0, '')
+    assert 'DVPQ' in done.stdout
+    assert 'STQ' not in done.stdout
+    result = json.loads((data / 'out' / 'result.json').read_text())
+    assert result['protocol'] == 'video-knet'
+    assert result['window_sizes'] == [1, 2]
+    assert list(result['dvpq']['lambda']) == ['0.2']
+    assert list(result['dstq']['threshold']) == ['1.25', '1.1']
+    assert result['dstq']['threshold']['1.1']['DQ'] == 0
+    assert result['stq']['AQ'] == (0.75**2 + 1) / 2
+    assert (data / 'plots' / 'class_quality.png').is_file()
+
+
+def test_bad_input_is_one_line_and_writes_nothing(data):
+    (data / 'result' / 'panoptic' / '6' / '000006_000001.png').write_bytes(b'')
+    done = tool('eval_dstq_step', data, 'result', 'data', '--json', 'result.json', '--plot', 'plots')
+    assert done.returncode == 1
+    assert done.stdout == ''
+    assert done.stderr.startswith('error: sequence 6, frame 1: ')
+    assert done.stderr.count('\n') == 1
+    assert sorted(path.name for path in data.iterdir()) == ['data', 'result']
+
+
+@pytest.mark.parametrize('arguments, message', [
+    (['--json', 'result'], 'result is a folder; give the path of a file'),
+    (['--plot', 'data/video_sequence/val/000002_000000_panoptic.png'], 'is a file; give the path of a folder'),
+    (['--json', 'data/video_sequence/val/000002_000000_panoptic.png/a.json'], 'is not a writable folder'),
+    (['--split', 'test'], 'holds the splits val')])
+def test_bad_arguments_end_with_1(data, arguments, message):
+    done = tool('eval_dvpq_step', data, 'result', 'data', *arguments)
+    assert done.returncode == 1
+    assert message in done.stderr
+
+
+@pytest.mark.parametrize('arguments', [
+    ['result'], ['result', 'data', '--window-size', '0'], ['result', 'data', '--protocol', 'other'],
+    ['result', 'data', '--depth-lambda', '-1'], ['result', 'data', '--unknown']])
+def test_wrong_usage_ends_with_2(data, arguments):
+    done = tool('eval_dvpq_step', data, *arguments)
+    assert (done.returncode, done.stdout) == (2, '')
+    assert done.stderr.startswith('usage: ')
+
+
+def test_package_imports_neither_torch_nor_mmcv():
+    code = ('import sys, knet.evaluation, knet.evaluation.plots, knet.evaluation.cli; '
+            'print(sorted({"torch", "mmcv", "mmdet"} & set(sys.modules)))')
+    done = subprocess.run([sys.executable, '-c', code], cwd=ROOT, capture_output=True, text=True)
+    assert (done.stdout, done.stderr) == ('[]\n', '')
