@@ -26,7 +26,7 @@ from knet.errors import InputError, report_input_errors
 from knet.label_space import STEP
 from knet.step_format import frame_name, write_panoptic, write_png
 
-VERSION = 1  # to be raised with each change of what is drawn
+VERSION = 2  # to be raised with each change of what is drawn
 MARKER = 'toy_step.json'
 SEQUENCES = {'train': (0, 1, 3, 4, 5, 9, 11, 12, 15, 17, 19, 20), 'val': (2, 6, 7, 8, 10, 13, 14, 16, 18)}
 ID = {name: i for i, name in enumerate(STEP.classes)}
@@ -37,7 +37,7 @@ TRANSPARENT = 254  # in the class maps of sprites: nothing there
 CAMERA_HEIGHT = 1.65
 NEAR, FAR = 3.5, 70.0  # objects nearer and walls farther than this are not drawn
 FACADE = 9.0  # length of a facade, hedge or fence along the street
-SMALLEST_SEGMENT = 10  # pixels; what remains visible of an object below this is void, as no annotator would mark it
+SMALLEST_SEGMENT = 24  # pixels; what remains visible of an object below this is void, as no annotator would mark it
 SPRITE_ROWS = 96
 
 
@@ -294,12 +294,12 @@ class Cast:
         """Traffic on both lanes, parked cars and, where there is a crossing, cars that come from the side."""
         rng = self.rng
         for _ in range(int(rng.integers(1, 3)) * self.more):
-            z, speed = rng.uniform(8, 20), rng.uniform(-0.1, 0.35)
+            z, speed = rng.uniform(8, 16), rng.uniform(-0.1, 0.3)
             self.actors.append(Actor(self.car('rear'), self.road / 2, z, speed_z=speed, swing=0.5, period=17, instance=next(self.ids)))
         for _ in range(int(rng.integers(1, 3)) * self.more):
             moment, speed = rng.uniform(0, self.frames), -rng.uniform(0.5, 1.1)
             self.actors.append(Actor(self.car('front'), -self.road / 2, 10 - speed * moment, speed_z=speed, instance=next(self.ids)))
-        for z in np.arange(rng.uniform(7, 11), 32, rng.uniform(5.5, 9)):
+        for z in np.arange(rng.uniform(8, 11), 24, rng.uniform(6, 9)):
             if abs(z - self.crossing) > 6 and rng.random() < 0.7:
                 side = rng.choice((-1, 1))
                 self.actors.append(Actor(self.car('rear' if side > 0 else 'front'), side * (self.road - 0.4), z, instance=next(self.ids)))
@@ -319,7 +319,7 @@ class Cast:
                                self.passing(poses, z, rng.uniform(0.35, 0.9), next(self.ids)))
         for _ in range(int(rng.integers(2, 5)) * self.more):
             side = rng.choice((-1, 1))
-            self.actors.append(Actor(self.walker(), side * (self.road + rng.uniform(0.6, 1.8)), rng.uniform(8, 20),
+            self.actors.append(Actor(self.walker(), side * (self.road + rng.uniform(0.6, 1.8)), rng.uniform(8, 15),
                                      speed_z=rng.uniform(-0.3, 0.3), instance=next(self.ids)))
 
     def add_others(self) -> None:
@@ -354,10 +354,10 @@ class Street:
 
     def __init__(self, rng: np.random.Generator, frames: int, size: Tuple[int, int]):
         self.height, self.width = size
-        self.focal, self.horizon = 1.9 * self.height, 0.44 * self.height  # pixels
+        self.focal, self.horizon = 2.3 * self.height, 0.42 * self.height  # pixels
         self.road = rng.uniform(3.6, 4.6)  # half of its width
         self.sidewalk = self.road + 2.3
-        self.crossing = rng.uniform(13.5, 17) if rng.random() < 0.65 else 10 * FAR
+        self.crossing = rng.uniform(12.5, 15) if rng.random() < 0.65 else 10 * FAR
         self.walls = rng.uniform(0, 3, 2) + self.sidewalk  # distances of the left and right facades
         self.facades = [self._facades(rng) for _ in range(2)]
         self.skyline = np.repeat(rng.uniform(1, 9, 60), 4) + rng.uniform(0, 0.8, 240)
@@ -377,7 +377,7 @@ class Street:
 
     def _facades(self, rng: np.random.Generator) -> Dict[str, np.ndarray]:
         """One side of the street in pieces of `FACADE` metres: class, height and colour of each; nothing at the crossing."""
-        names = ('building', 'building', 'building', 'vegetation', 'vegetation', 'wall', 'fence')
+        names = ('building', 'building', 'vegetation', 'vegetation', 'wall', 'fence')
         heights = {'building': (6, 14), 'vegetation': (3, 7), 'wall': (1.6, 2.6), 'fence': (1.2, 1.8)}
         hues = {'building': (0.02, 0.13), 'vegetation': (0.23, 0.34), 'wall': (0.05, 0.12), 'fence': (0.08, 0.6)}
         kinds = [names[i] for i in rng.integers(0, len(names), 24)]
@@ -513,7 +513,7 @@ def sequence_numbers(split: str, count: int) -> List[int]:
     return list(SEQUENCES[split][:count]) + list(more)
 
 
-def make_toy_step(out, seed: int = 0, train_sequences: int = 12, val_sequences: int = 9, frames: int = 20,
+def make_toy_step(out, seed: int = 0, train_sequences: int = 24, val_sequences: int = 9, frames: int = 20,
                   size: Tuple[int, int] = (96, 320)) -> bool:
     """Make the toy set under `out`, unless it is there already.
 
@@ -571,7 +571,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument('out', help='folder of the set, for example data/toy_step')
     parser.add_argument('--seed', type=int, default=0)
-    parser.add_argument('--train-sequences', type=int, default=12)
+    parser.add_argument('--train-sequences', type=int, default=24)
     parser.add_argument('--val-sequences', type=int, default=9)
     parser.add_argument('--frames', type=int, default=20, help='frames of each sequence')
     parser.add_argument('--size', type=int, nargs=2, default=(96, 320), metavar=('HEIGHT', 'WIDTH'))

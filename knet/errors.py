@@ -17,6 +17,8 @@ def report_input_errors():
     try:
         yield
     except InputError as error:
-        sys.stderr.write(f'error: {error}\n')
+        # torch puts the traceback of a data loader's worker into the message; its last line is what was raised there
+        message = str(error).rstrip().splitlines()[-1].split('InputError: ')[-1]
+        sys.stderr.write(f'error: {message}\n')
         sys.stderr.flush()
         raise SystemExit(1) from None

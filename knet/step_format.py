@@ -10,15 +10,19 @@ An instance id of 0 means stuff, or a crowd of things. Predictions use the same 
 import os
 import re
 from pathlib import Path
-from typing import Dict, Tuple
+from typing import Dict, Sequence, Tuple
 
 import cv2
 import numpy as np
 
 from knet.errors import InputError
+from knet.files import whole_file
 
 MAX_INSTANCE_ID = 65535
 PNG_BEGIN, PNG_END = b'\x89PNG', b'IEND\xaeB`\x82'
+# Label maps in this form are read twice as fast as with OpenCV's defaults, and written as fast; they are a tenth larger.
+LABEL_PNG = (cv2.IMWRITE_PNG_COMPRESSION, 3, cv2.IMWRITE_PNG_STRATEGY, cv2.IMWRITE_PNG_STRATEGY_DEFAULT,
+             cv2.IMWRITE_PNG_FILTER, cv2.IMWRITE_PNG_FILTER_UP)
 FILE_NAME = re.compile(r'(\d{6,})_(\d{6,})_(leftImg8bit|panoptic|depth)\.png')
 
 
@@ -79,29 +83,28 @@ def read_panoptic(path) -> Tuple[np.ndarray, np.ndarray]:
     """
     image = read_png(path)
     if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8:
-        raise InputError(f'{path} is {image.dtype} of shape {image.shape}, not an 8-bit RGB map (R = class, G * 256 + B = instance id)')
+        raise InputError(f'{path} is {image.dtype} of shape {image.shape}, not an 8-bit RGB map (R = class, G * 256 + B = '
+                         'instance id)')
     blue, green, red = cv2.split(image)
     return red, green.astype(np.int32) * 256 + blue
 
 
-def write_png(path, image: np.ndarray) -> None:
+def write_png(path, image: np.ndarray, parameters: Sequence[int] = ()) -> None:
     """Write an image (BGR where it has colours) as PNG: the file is there whole or not at all.
+
+    Args:
+        path: File to write.
+        image: Anything that OpenCV can write as PNG.
+        parameters: Pairs of an OpenCV flag IMWRITE_PNG_* and its value.
 
     Raises:
         InputError: the file cannot be written.
     """
-    path = Path(path)
-    partial = path.with_name(f'.{path.name}.{os.getpid()}.part')
-    ok, data = cv2.imencode('.png', image)
+    ok, data = cv2.imencode('.png', image, parameters)
     if not ok:
         raise ValueError(f'{path}: an array of shape {image.shape} and type {image.dtype} cannot be a PNG')
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+    with whole_file(path) as partial:
         data.tofile(partial)
-        os.replace(partial, path)
-    except OSError as error:
-        partial.unlink(missing_ok=True)
-        raise InputError(f'cannot write {path}: {error.strerror}') from None
 
 
 def write_panoptic(path, semantic: np.ndarray, instance: np.ndarray) -> None:
@@ -113,4 +116,4 @@ def write_panoptic(path, semantic: np.ndarray, instance: np.ndarray) -> None:
     if semantic.min() < 0 or semantic.max() > 255 or instance.min() < 0 or instance.max() > MAX_INSTANCE_ID:
         raise ValueError(f'{path}: class ids must lie in 0..255 and instance ids in 0..{MAX_INSTANCE_ID}')
     instance = instance.astype(np.int32)
-    write_png(path, np.dstack([instance & 255, instance >> 8, semantic]).astype(np.uint8))
+    write_png(path, np.dstack([instance & 255, instance >> 8, semantic]).astype(np.uint8), LABEL_PNG)

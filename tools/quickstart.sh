@@ -9,6 +9,7 @@ out=${1:-work_dirs/quickstart}
 config=configs/det/toy_step/video_knet_s3_r18_toy_step.py
 sh tools/setup_env.sh
 python="${VENV:-.venv}/bin/python"
+export PYTHONWARNINGS="ignore:On January 1"  # mmcv's announcement of its next version
 say() { printf '\n== %s\n' "$*"; }
 
 say "1/4 street videos in STEP layout: data/toy_step"

@@ -4,21 +4,17 @@
 """
 import argparse
 import os
-import warnings
 from pathlib import Path
 
-warnings.filterwarnings('ignore', message='.*MMCV will release v2.0.0.*')
+from mmcv import DictAction
+from mmcv.cnn.utils import revert_sync_batchnorm
+from mmcv.runner import get_dist_info
+from mmdet.utils import get_root_logger, setup_multi_processes
 
-from mmcv import DictAction  # noqa: E402
-from mmcv.cnn.utils import revert_sync_batchnorm  # noqa: E402
-from mmcv.runner import get_dist_info  # noqa: E402
-from mmdet.utils import get_root_logger, setup_multi_processes  # noqa: E402
-
-from knet.apis import (build_model, build_test_dataset, evaluate, init_distributed, load_config, make_work_dir, test_videos,  # noqa: E402
-                       wrap_model)
-from knet.data import build_test_loader  # noqa: E402
-from knet.errors import report_input_errors  # noqa: E402
-from knet.evaluation import format_table, write_json  # noqa: E402
+from knet.apis import build_model, build_test_dataset, evaluate, init_distributed, load_config, make_work_dir, test_videos, wrap_model
+from knet.data import build_test_loader
+from knet.errors import report_input_errors
+from knet.evaluation import format_table, write_json
 
 
 def parse_args():

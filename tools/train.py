@@ -5,18 +5,15 @@
 import argparse
 import os
 import time
-import warnings
 from pathlib import Path
 
-warnings.filterwarnings('ignore', message='.*MMCV will release v2.0.0.*')
+import torch
+from mmcv import DictAction
+from mmcv.runner import get_dist_info
+from mmdet.utils import get_root_logger, setup_multi_processes
 
-import torch  # noqa: E402
-from mmcv import DictAction  # noqa: E402
-from mmcv.runner import get_dist_info  # noqa: E402
-from mmdet.utils import get_root_logger, setup_multi_processes  # noqa: E402
-
-from knet.apis import init_distributed, load_config, make_work_dir, shared_seed, train_detector  # noqa: E402
-from knet.errors import report_input_errors  # noqa: E402
+from knet.apis import init_distributed, load_config, make_work_dir, shared_seed, train_detector
+from knet.errors import report_input_errors
 
 
 def parse_args():

@@ -62,7 +62,7 @@ def build_model(cfg: Config, load_from: Optional[str], allow_pickle: bool, logge
         logger: Gets the report of what was loaded.
         complete: The checkpoint must hold all parameters.
     """
-    get_logger('mmcv', log_level='WARNING')  # mmcv would log each parameter that it initializes
+    get_logger('mmcv').setLevel('WARNING')  # mmcv would log each parameter that it initializes
     model_cfg = cfg.model.copy()
     if load_from:  # the pretrained backbone would be overwritten; do not fetch it
         model_cfg.backbone = {**model_cfg.backbone, 'init_cfg': None}

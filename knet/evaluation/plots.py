@@ -1,5 +1,4 @@
 """Pictures of a result: where the segmentation and where the tracking fails."""
-import os
 from pathlib import Path
 from typing import Callable, Dict, List, Union
 
@@ -11,7 +10,7 @@ from matplotlib.patches import Patch
 from matplotlib.patheffects import withStroke
 from matplotlib.ticker import MaxNLocator
 
-from knet.errors import InputError
+from knet.files import whole_file
 
 THING, STUFF, DARK, PALE, MISSED = '#d1495b', '#2e6f95', '#22333b', '#c9ced6', '#e3e6ea'
 PIECES = ('#2e6f95', '#edae49', '#66a182', '#8d6a9f', '#d1495b', '#00798c', '#b5838d', '#7f7f3f', '#e07a5f', '#5c677d')
@@ -36,17 +35,11 @@ def write_plots(result: dict, folder: Union[str, Path]) -> List[Path]:
     if result['broken_tracks']:
         drawings['broken_tracks'] = draw_broken_tracks
     figures = {name: draw(result) for name, draw in drawings.items()}
-    folder = Path(folder)
     paths = []
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        for name, figure in figures.items():
-            path, partial = folder / f'{name}.png', folder / f'.{name}.{os.getpid()}.part'
+    for name, figure in figures.items():
+        paths.append(Path(folder) / f'{name}.png')
+        with whole_file(paths[-1]) as partial:
             figure.savefig(partial, format='png', dpi=DPI)
-            os.replace(partial, path)
-            paths.append(path)
-    except OSError as error:
-        raise InputError(f'cannot write plots to {folder}: {error.strerror}') from None
     return paths
 
 

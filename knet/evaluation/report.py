@@ -1,12 +1,11 @@
 """The result for people, as tables, and for programs, as JSON."""
 import json
-import os
 from pathlib import Path
 from typing import List, Optional, Sequence, Union
 
 from terminaltables import AsciiTable
 
-from knet.errors import InputError
+from knet.files import whole_file
 
 METRICS = ('stq', 'vpq')
 
@@ -37,15 +36,9 @@ def write_json(result: dict, path: Union[str, Path]) -> None:
     Raises:
         InputError: the file cannot be written.
     """
-    path = Path(path)
-    partial = path.with_name(f'.{path.name}.{os.getpid()}.part')
     text = json.dumps(result, indent=2, allow_nan=False)
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+    with whole_file(path) as partial:
         partial.write_text(text + '\n')
-        os.replace(partial, path)
-    except OSError as error:
-        raise InputError(f'cannot write {path}: {error.strerror}') from None
 
 
 def _stq_tables(result: dict) -> List[str]:

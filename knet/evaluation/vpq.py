@@ -60,7 +60,7 @@ def match_segments(window: np.ndarray, gt: np.ndarray, pred: np.ndarray, count: 
     The IoU are added one by one in the order of the windows, so the sums do not depend on how windows are dealt to calls.
 
     Args:
-        window: Window of each row, shape (N,), int64, 0..65535.
+        window: Window of each row, shape (N,), int64, 0..32767.
         gt: Ground-truth code, shape (N,), int64, classes below `len(totals.iou)`.
         pred: Predicted code, likewise.
         count: Pixels, shape (N,), int64; rows may repeat.

@@ -8,8 +8,15 @@ from torch import Tensor
 
 from knet.models.kernel_update_head import StageOutput
 from knet.models.mask_targets import MaskTargets, prepare_mask_targets
-from knet.models.panoptic_fusion import (KernelMasks, Segments, fill_with_stuff, merge_joint, merge_things_first, rescale_masks,
-                                         select_kernels)
+from knet.models.panoptic_fusion import (
+    KernelMasks,
+    Segments,
+    fill_with_stuff,
+    merge_joint,
+    merge_things_first,
+    rescale_masks,
+    select_kernels,
+)
 
 
 @DETECTORS.register_module()

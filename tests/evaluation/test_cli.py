@@ -86,6 +86,13 @@ def test_wrong_usage_ends_with_2(data, arguments):
     assert done.stderr.startswith('usage: ')
 
 
+def test_benchmark(tmp_path):
+    done = tool('benchmark_evaluation', tmp_path, '--frames', '8', '--repeat', '1', '--layout', 'step')
+    assert (done.returncode, done.stderr) == (0, '')
+    for part in ('decoding alone', 'histogram', 'metric', 'whole run', 'peak memory'):
+        assert part in done.stdout
+
+
 def test_package_imports_neither_torch_nor_mmcv():
     code = ('import sys, knet.evaluation, knet.evaluation.plots, knet.evaluation.cli; '
             'print(sorted({"torch", "mmcv", "mmdet"} & set(sys.modules)))')

@@ -7,6 +7,7 @@ import pytest
 from knet.errors import InputError
 from knet.evaluation import DepthOptions, VideoPanopticEvaluator, format_table, write_json
 from knet.evaluation.plots import write_plots
+from knet.files import whole_file
 from tests.evaluation.drawing import add, draw
 
 FRAMES = [(['AAAA', 'PP', 'xx'], ['AAA', 'PP', 'uu']), (['AAAA', 'PP'], ['BBBB', 'TT', 'u'])]
@@ -69,6 +70,16 @@ def test_json_that_cannot_be_written(result, tmp_path):
     (tmp_path / 'file').write_text('')
     with pytest.raises(InputError, match='cannot write'):
         write_json(result, tmp_path / 'file' / 'result.json')
+
+
+def test_files_are_whole_or_as_before(tmp_path):
+    path = tmp_path / 'file'
+    path.write_text('before')
+    with pytest.raises(ZeroDivisionError):
+        with whole_file(path) as partial:
+            partial.write_text('half')
+            raise ZeroDivisionError
+    assert [(entry.name, entry.read_text()) for entry in tmp_path.iterdir()] == [('file', 'before')]
 
 
 def test_plots_are_drawn(result, tmp_path):

@@ -4,17 +4,18 @@ _base_ = [
     '../_base_/default_runtime.py'
 ]
 model = dict(
-    backbone=dict(depth=18, frozen_stages=-1, norm_eval=False, norm_cfg=dict(type='BN'), init_cfg=None),
-    neck=dict(in_channels=[64, 128, 256, 512], out_channels=128),
+    backbone=dict(depth=18, base_channels=32, frozen_stages=-1, norm_eval=False, norm_cfg=dict(type='BN'), init_cfg=None),
+    neck=dict(in_channels=[32, 64, 128, 256], out_channels=64),
     rpn_head=dict(
-        num_proposals=50,
-        in_channels=128,
-        out_channels=128,
-        localization_fpn=dict(feat_channels=128, positional_encoding=dict(num_feats=64))),
-    roi_head=dict(mask_head=dict(num_proposals=50, in_channels=128, feedforward_channels=512)),
-    track_head=dict(in_channels=128, fc_out_channels=128, embed_channels=128))
+        num_proposals=30,
+        in_channels=64,
+        out_channels=64,
+        feat_downsample_stride=2,
+        localization_fpn=dict(feat_channels=64, upsample_times=3, positional_encoding=dict(num_feats=32))),
+    roi_head=dict(mask_head=dict(num_proposals=30, in_channels=64, feedforward_channels=256, mask_upsample_stride=2)),
+    track_head=dict(in_channels=64, fc_out_channels=64, embed_channels=64))
 data = dict(samples_per_gpu=2, workers_per_gpu=1)
-optimizer = dict(lr=5e-4, paramwise_cfg=dict(custom_keys=dict(backbone=dict(lr_mult=1.0))))
-lr_config = dict(step=[6, 7], warmup_iters=100)
-runner = dict(max_epochs=8)
-evaluation = dict(interval=4)
+optimizer = dict(lr=1e-3, paramwise_cfg=dict(custom_keys=dict(backbone=dict(lr_mult=1.0))))
+lr_config = dict(step=[5], warmup_iters=100)
+runner = dict(max_epochs=6)
+evaluation = dict(interval=3)

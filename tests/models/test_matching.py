@@ -1,0 +1,62 @@
+"""Costs, assignment and index maps on masks drawn by hand."""
+import pytest
+import torch
+from mmdet.core import BitmapMasks
+
+from knet.models.mask_matching import KernelHungarianAssigner, dice_cost, mask_cost
+from knet.models.mask_targets import paint, prepare_mask_targets
+
+
+def rectangle(x0, y0, x1, y1, size=8):
+    mask = torch.zeros(size, size)
+    mask[y0:y1, x0:x1] = 1
+    return mask
+
+
+LEFT, RIGHT = rectangle(0, 0, 4, 8), rectangle(4, 0, 8, 8)
+
+
+def test_costs_of_sure_masks():
+    logits = torch.stack([LEFT, RIGHT]) * 200 - 100
+    truth = torch.stack([LEFT, rectangle(0, 0, 8, 8)])
+    assert dice_cost(logits, truth).tolist() == [pytest.approx([-1, -64 / 96], abs=1e-4), pytest.approx([0, -64 / 96], abs=1e-4)]
+    assert mask_cost(logits, truth).tolist() == [pytest.approx([-1, -0.5]), pytest.approx([0, -0.5])]
+
+
+def test_each_thing_gets_one_kernel_of_least_total_cost():
+    logits = torch.stack([torch.zeros(8, 8), RIGHT, LEFT]) * 20 - 10
+    pairs = KernelHungarianAssigner().assign(logits, None, torch.stack([LEFT, RIGHT]), torch.tensor([0, 1]))
+    assert (pairs.kernel_inds.tolist(), pairs.gt_inds.tolist()) == ([1, 2], [1, 0])
+
+
+def test_classes_decide_between_equal_masks():
+    logits = torch.stack([LEFT, LEFT]) * 20 - 10
+    classes = torch.tensor([[5.0, -5.0], [-5.0, 5.0]])
+    pairs = KernelHungarianAssigner().assign(logits, classes, LEFT[None], torch.tensor([1]))
+    assert (pairs.kernel_inds.tolist(), pairs.gt_inds.tolist()) == ([1], [0])
+
+
+def test_no_things_and_more_things_than_kernels():
+    assigner = KernelHungarianAssigner()
+    assert len(assigner.assign(torch.zeros(3, 8, 8), None, torch.zeros(0, 8, 8), torch.zeros(0).long()).gt_inds) == 0
+    assert len(assigner.assign(torch.zeros(1, 8, 8), None, torch.stack([LEFT, RIGHT]), torch.tensor([0, 0])).gt_inds) == 1
+
+
+def test_diverged_training_is_said():
+    with pytest.raises(FloatingPointError, match='diverged'):
+        KernelHungarianAssigner().assign(torch.full((1, 8, 8), float('nan')), None, LEFT[None], torch.tensor([0]))
+
+
+def test_paint_later_masks_cover_earlier_ones():
+    result = paint(torch.stack([rectangle(0, 0, 4, 2), rectangle(2, 0, 6, 1)]), torch.tensor([7, 5]))
+    assert result[0].tolist() == [7, 7, 5, 5, 5, 5, 255, 255] and result[1].tolist() == [7] * 4 + [255] * 4
+    assert paint(torch.zeros(0, 2, 2), torch.zeros(0).long()).tolist() == [[255, 255], [255, 255]]
+
+
+def test_targets_are_soft_at_borders_and_padded_to_the_batch():
+    masks = BitmapMasks(rectangle(1, 0, 4, 8)[None].byte().numpy(), 8, 8)
+    semantic = torch.full((1, 1, 8, 16), 255, dtype=torch.uint8)
+    semantic[..., 8:12], semantic[..., :1] = 5, 1  # a stuff class; a thing class, which is no stuff mask
+    target, = prepare_mask_targets([masks], [torch.tensor([1])], semantic, num_thing_classes=2, stride=2)
+    assert target.thing_masks.shape == (1, 4, 8) and target.thing_masks[0, 0].tolist() == [0.5, 1, 0, 0, 0, 0, 0, 0]
+    assert target.stuff_labels.tolist() == [5] and target.stuff_masks[0, 0].tolist() == [0, 0, 0, 0, 1, 1, 0, 0]
