@@ -1,5 +1,5 @@
 """The first kernels and masks (K-Net, section 3.3): what the refinement stages start from."""
-from typing import Dict, List, NamedTuple, Optional, Sequence
+from typing import Dict, List, NamedTuple, Optional, Sequence, Tuple
 
 import torch
 import torch.nn as nn
@@ -10,6 +10,7 @@ from mmdet.core import build_assigner
 from mmdet.models.builder import HEADS, build_loss
 from torch import Tensor
 
+from knet.models.mask_matching import Assignment
 from knet.models.mask_targets import IGNORE_INDEX, MaskTargets, paint
 from knet.models.semantic_fpn import SemanticFPNWrapper
 
@@ -122,7 +123,7 @@ class ConvKernelHead(BaseModule):
         mask_logits = torch.cat([mask_logits, sem_logits[:, self.num_thing_classes:]], 1)
         return InitialKernels(feats, kernels, mask_logits, sem_logits)
 
-    def loss(self, initial: InitialKernels, targets: List[MaskTargets]) -> Dict[str, Tensor]:
+    def loss(self, initial: InitialKernels, targets: List[MaskTargets]) -> Tuple[Dict[str, Tensor], List[Assignment]]:
         """Losses of the first masks and of the semantic map.
 
         Args:
@@ -132,12 +133,14 @@ class ConvKernelHead(BaseModule):
         Returns:
             `loss_rpn_mask`, `loss_rpn_dice`: masks of the matched kernels against their things;
             `loss_rpn_rank`: each pixel of a thing belongs to one kernel (softmax over the N kernels);
-            `loss_rpn_seg`: semantic map.
+            `loss_rpn_seg`: semantic map;
+            and the matching of each image, which the first stage shares.
         """
         mask_logits = upsample(initial.mask_logits[:, :self.num_proposals], self.feat_downsample_stride)
-        pos_logits, pos_masks, rank_targets, seg_targets = [], [], [], []
+        assignments, pos_logits, pos_masks, rank_targets, seg_targets = [], [], [], [], []
         for logits, target in zip(mask_logits, targets):
-            pairs = self.assigner.assign(logits, None, target.thing_masks, target.thing_labels)
+            pairs = self.assigner.assign(logits.detach(), None, target.thing_masks, target.thing_labels)
+            assignments.append(pairs)
             masks = target.thing_masks[pairs.gt_inds]
             pos_logits.append(logits[pairs.kernel_inds])
             pos_masks.append(masks)
@@ -147,7 +150,7 @@ class ConvKernelHead(BaseModule):
         losses = mask_losses(torch.cat(pos_logits), torch.cat(pos_masks), self.loss_mask, self.loss_dice)
         losses['loss_rank'] = self.loss_rank(mask_logits, torch.stack(rank_targets), ignore_index=IGNORE_INDEX)
         losses['loss_seg'] = self._semantic_loss(upsample(initial.sem_logits, self.feat_downsample_stride), torch.stack(seg_targets))
-        return {name.replace('loss_', 'loss_rpn_'): value for name, value in losses.items()}
+        return {name.replace('loss_', 'loss_rpn_'): value for name, value in losses.items()}, assignments
 
     def _semantic_loss(self, sem_logits: Tensor, target: Tensor) -> Tensor:
         """Loss of (B, T+S, h, w) logits against a (B, h, w) map; unlabelled pixels are no class to a sigmoid loss and ignored

@@ -19,9 +19,11 @@ class TrainOutput(NamedTuple):
     Attributes:
         losses: Loss and log values, `s<stage>_<name>`.
         last: Output of the last stage.
+        assignments: Per image, the kernels that the last stage's masks and classes match (for the tracking loss).
     """
     losses: Dict[str, Tensor]
     last: StageOutput
+    assignments: List[Assignment]
 
 
 @HEADS.register_module()
@@ -68,36 +70,30 @@ class KernelIterHead(BaseModule):
             kernels, mask_logits = output.object_feats, output.mask_logits
         return output
 
-    def forward_train(self, initial: InitialKernels, targets: List[MaskTargets], previous: Optional[Tensor] = None) -> TrainOutput:
+    def forward_train(self, initial: InitialKernels, targets: List[MaskTargets], assignments: List[Assignment],
+                      previous: Optional[Tensor] = None) -> TrainOutput:
         """Run all stages with their losses.
 
-        Each stage is matched by the masks and classes of the stage before it, the first one by the initial masks alone.
+        Each stage is matched by the masks and classes of the stage before it, the first one by the initial masks.
 
         Args:
             initial, previous: As in `forward`.
             targets: Ground truth of each image at `mask_assign_stride`.
+            assignments: Of each image, the matching of the initial masks (`ConvKernelHead.loss`).
         """
         losses = {}
-        kernels, mask_logits, cls_logits = initial.kernels, initial.mask_logits, None
+        kernels, mask_logits = initial.kernels, initial.mask_logits
         for i, stage in enumerate(self.mask_head):
-            assignments = self.assign(mask_logits, cls_logits, targets)
             output = stage(initial.feats, kernels, mask_logits, previous)
-            losses.update({f's{i}_{name}': value for name, value in stage.loss(output, assignments, targets).items()})
-            kernels, mask_logits, cls_logits = output.object_feats, output.mask_logits, output.cls_logits
-        return TrainOutput(losses, output)
+            scaled_logits = upsample(output.mask_logits, stage.mask_upsample_stride)
+            stage_losses = stage.loss(output.cls_logits, scaled_logits, assignments, targets)
+            losses.update({f's{i}_{name}': value for name, value in stage_losses.items()})
+            assignments = self._assign(output.cls_logits, scaled_logits, targets)
+            kernels, mask_logits = output.object_feats, output.mask_logits
+        return TrainOutput(losses, output, assignments)
 
-    def assign(self, mask_logits: Tensor, cls_logits: Optional[Tensor], targets: List[MaskTargets]) -> List[Assignment]:
-        """Match the thing kernels of each image with its things.
-
-        Args:
-            mask_logits: (B, N', h, w).
-            cls_logits: (B, N', T+S), or None to match by masks alone.
-            targets: Ground truth of each image at `mask_assign_stride`.
-        """
-        stage = self.mask_head[-1]
-        mask_logits = upsample(mask_logits[:, :stage.num_proposals].detach(), stage.mask_upsample_stride)
-        assignments = []
-        for i, target in enumerate(targets):
-            thing_logits = None if cls_logits is None else cls_logits[i, :stage.num_proposals, :stage.num_thing_classes].detach()
-            assignments.append(self.assigner.assign(mask_logits[i], thing_logits, target.thing_masks, target.thing_labels))
-        return assignments
+    def _assign(self, cls_logits: Tensor, mask_logits: Tensor, targets: List[MaskTargets]) -> List[Assignment]:
+        """Match the thing kernels of each image with its things by (B, N', T+S) classes and (B, N', H, W) masks."""
+        num_proposals, num_things = self.mask_head[0].num_proposals, self.mask_head[0].num_thing_classes
+        return [self.assigner.assign(masks[:num_proposals], classes[:num_proposals, :num_things], target.thing_masks, target.thing_labels)
+                for classes, masks, target in zip(cls_logits.detach(), mask_logits.detach(), targets)]

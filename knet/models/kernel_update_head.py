@@ -12,7 +12,7 @@ from mmdet.models.builder import HEADS, build_loss
 from mmdet.models.losses import accuracy
 from torch import Tensor
 
-from knet.models.kernel_head import group_features, mask_losses, upsample
+from knet.models.kernel_head import group_features, mask_losses
 from knet.models.kernel_link import KERNEL_LINKS, TRACK_LINKS, add_link_layers, apply_link
 from knet.models.kernel_updater import KernelUpdator
 from knet.models.mask_matching import Assignment
@@ -138,11 +138,12 @@ class KernelUpdateHead(BaseModule):
             track_feats = apply_link(self, self.track_link, object_feats, previous, group_feats, object_feats)
         return StageOutput(self.fc_cls(cls_feats), new_mask_logits, object_feats, track_feats)
 
-    def loss(self, output: StageOutput, assignments: List[Assignment], targets: List[MaskTargets]) -> Dict[str, Tensor]:
+    def loss(self, cls_logits: Tensor, mask_logits: Tensor, assignments: List[Assignment], targets: List[MaskTargets]) -> Dict[str, Tensor]:
         """Losses of this stage.
 
         Args:
-            output: Result of `forward`.
+            cls_logits: (B, N', T+S).
+            mask_logits: (B, N', H, W), upsampled by `mask_upsample_stride`.
             assignments: Matched thing kernels of each image.
             targets: Ground truth of each image at the stride of the upsampled masks.
 
@@ -150,7 +151,6 @@ class KernelUpdateHead(BaseModule):
             `loss_cls`, `loss_mask`, `loss_dice`, with `loss_rank` in the config `loss_rank`, and `pos_acc` (percent of the
             matched kernels with the right class) for the log.
         """
-        mask_logits = upsample(output.mask_logits, self.mask_upsample_stride)
         labels, pos_logits, pos_masks, rank_targets = [], [], [], []
         for logits, pairs, target in zip(mask_logits, assignments, targets):
             # Stuff kernels belong to their class: kernel N + j to class T + j.
@@ -164,7 +164,7 @@ class KernelUpdateHead(BaseModule):
             pos_masks.append(masks)
             if self.loss_rank is not None:
                 rank_targets.append(paint(masks, pos_inds))
-        losses = self._class_loss(output.cls_logits, torch.stack(labels))
+        losses = self._class_loss(cls_logits, torch.stack(labels))
         losses.update(mask_losses(torch.cat(pos_logits), torch.cat(pos_masks), self.loss_mask, self.loss_dice))
         if self.loss_rank is not None:
             losses['loss_rank'] = self.loss_rank(mask_logits, torch.stack(rank_targets), ignore_index=IGNORE_INDEX)

@@ -74,7 +74,8 @@ class KNet(BaseDetector):
         """
         targets = self._targets(gt_masks, gt_labels, gt_semantic_seg)
         initial = self.rpn_head(self.extract_feat(img))
-        return {**self.rpn_head.loss(initial, targets), **self.roi_head.forward_train(initial, targets).losses}
+        rpn_losses, assignments = self.rpn_head.loss(initial, targets)
+        return {**rpn_losses, **self.roi_head.forward_train(initial, targets, assignments).losses}
 
     def _targets(self, gt_masks: List, gt_labels: List[Tensor], gt_semantic_seg: Tensor) -> List[MaskTargets]:
         return prepare_mask_targets(gt_masks, gt_labels, gt_semantic_seg, self.num_thing_classes, self.roi_head.mask_assign_stride)

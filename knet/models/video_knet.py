@@ -6,7 +6,8 @@ import torch.nn as nn
 from mmdet.models.builder import DETECTORS, build_head
 from torch import Tensor
 
-from knet.models.kernel_update_head import StageOutput, fc_layers
+from knet.models.kernel_iter_head import TrainOutput
+from knet.models.kernel_update_head import fc_layers
 from knet.models.knet import KNet, frame_result
 from knet.models.panoptic_fusion import segment_boxes
 from knet.models.quasi_dense_tracker import build_tracker
@@ -86,23 +87,21 @@ class VideoKNet(KNet):
         key_feats, ref_feats = zip(*(level.chunk(2) for level in feats))
 
         ref_initial = self.rpn_head(ref_feats)
-        ref_losses, ref_output = self.roi_head.forward_train(ref_initial, ref_targets)
+        ref_rpn_losses, ref_assignments = self.rpn_head.loss(ref_initial, ref_targets)
+        ref = self.roi_head.forward_train(ref_initial, ref_targets, ref_assignments)
         initial = self.rpn_head(key_feats)
-        losses, output = self.roi_head.forward_train(initial, targets, previous=ref_output.object_feats)
+        rpn_losses, assignments = self.rpn_head.loss(initial, targets)
+        key = self.roi_head.forward_train(initial, targets, assignments, previous=ref.last.object_feats)
 
-        losses.update(_with_suffix(self.rpn_head.loss(ref_initial, ref_targets), '_ref_rpn'))
-        losses.update(self.rpn_head.loss(initial, targets))
-        losses.update(_with_suffix(ref_losses, '_ref'))
-        key_embeds, key_ids = self._matched_embeds(output, targets, gt_instance_ids)
-        ref_embeds, ref_ids = self._matched_embeds(ref_output, ref_targets, [ids[:, 1] for ids in ref_gt_instance_ids])
-        losses.update(self.track_head.loss(key_embeds, ref_embeds, key_ids, ref_ids))
-        return losses
+        track_losses = self.track_head.loss(
+            self._matched_embeds(key), self._matched_embeds(ref),
+            [ids[pairs.gt_inds] for ids, pairs in zip(gt_instance_ids, key.assignments)],
+            [ids[pairs.gt_inds, 1] for ids, pairs in zip(ref_gt_instance_ids, ref.assignments)])
+        return {**rpn_losses, **key.losses, **_with_suffix(ref_rpn_losses, '_ref_rpn'), **_with_suffix(ref.losses, '_ref'), **track_losses}
 
-    def _matched_embeds(self, output: StageOutput, targets: List, instance_ids: List[Tensor]) -> Tuple[List[Tensor], List[Tensor]]:
-        """Embeddings (p, D) and instance ids (p,) of the kernels that the things of each frame are matched with."""
-        assignments = self.roi_head.assign(output.mask_logits, output.cls_logits, targets)
-        embeds = [self.embed(feats[pairs.kernel_inds]) for feats, pairs in zip(output.track_feats, assignments)]
-        return embeds, [ids[pairs.gt_inds] for ids, pairs in zip(instance_ids, assignments)]
+    def _matched_embeds(self, output: TrainOutput) -> List[Tensor]:
+        """Embeddings (p, D) of the kernels that the things of each frame are matched with."""
+        return [self.embed(feats[pairs.kernel_inds]) for feats, pairs in zip(output.last.track_feats, output.assignments)]
 
     @torch.no_grad()
     def simple_test(self, img: Tensor, img_metas: List[Dict]) -> List[Dict]:

@@ -31,8 +31,9 @@ def test_weak_thing_becomes_no_segment_and_its_pixels_the_stuff_below():
 
 
 def test_rejected_pixels_become_the_most_likely_stuff_there_and_not_class_0_of_the_stuff():
-    upper, lower = rectangle(0, 0, 8, 4), rectangle(0, 4, 8, 8)
-    rows = candidates((rectangle(2, 0, 4, 8), 0.25, THING), (lower * 0.9, 0.6, ROAD), (upper * 0.9, 0.6, SKY))
+    doubt = 0.9 - 0.55 * rectangle(2, 0, 4, 8)
+    upper, lower = rectangle(0, 0, 8, 4) * doubt, rectangle(0, 4, 8, 8) * doubt
+    rows = candidates((rectangle(2, 0, 4, 8), 0.25, THING), (lower, 0.6, ROAD), (upper, 0.6, SKY))
     segments = merge_joint(rows, instance_score_thr=0.3, overlap_thr=0.6)
     assert (segments.map[:, 2:4] == 0).all()
     semantic = fill_with_stuff(segments, rows)

@@ -1,4 +1,5 @@
 """The tracker beyond the published numbers: order, duplicates, reset."""
+import pytest
 import torch
 
 from knet.models.quasi_dense_tracker import NO_TRACK, ON_BACKDROP, QuasiDenseTracker
@@ -36,13 +37,14 @@ def test_only_objects_of_one_class_match():
     assert track(tracker, 1, (BOXES[0], 0.9, 1, A)) == [1]
 
 
-def test_track_is_forgotten_after_the_memory_and_not_before():
-    for gap, expected in ((4, 0), (5, 1)):
-        tracker = QuasiDenseTracker(memo_tracklet_frames=5)
-        track(tracker, 10, (BOXES[0], 0.9, 0, A))
-        for frame in range(11, 10 + gap + 1):
-            track(tracker, frame, *([(BOXES[1], 0.9, 0, B)] if frame < 10 + gap else [(BOXES[0], 0.9, 0, A)]))
-        assert (track(tracker, 11 + gap, (BOXES[0], 0.9, 0, A))[0] == 0) == (expected == 0)
+@pytest.mark.parametrize('gap, remembered', [(1, True), (5, True), (6, False)])
+def test_track_is_forgotten_after_the_memory_and_not_before(gap, remembered):
+    tracker = QuasiDenseTracker(memo_tracklet_frames=5)
+    stays = (BOXES[1], 0.8, 0, B)
+    track(tracker, 10, (BOXES[0], 0.9, 0, A), stays)
+    for frame in range(11, 10 + gap):
+        assert track(tracker, frame, stays) == [1]
+    assert track(tracker, 10 + gap, (BOXES[0], 0.9, 0, A), stays) == [0 if remembered else 2, 1]
 
 
 def test_weak_objects_start_no_track_and_continue_none():
