@@ -58,6 +58,13 @@ class VideoWriter:
             self._writer = None
             os.replace(self.partial, self.path)
 
+    def discard(self) -> None:
+        """Give up: nothing is left of the frames so far, and a file of an earlier run stays as it is."""
+        if self._writer is not None:
+            self._writer.close()
+            self._writer = None
+            self.partial.unlink()
+
 
 def side_by_side(panels: Sequence[Tuple[str, np.ndarray]]) -> np.ndarray:
     """Panels with captions in one picture: on top of each other where they are wide, else beside each other.
@@ -85,6 +92,8 @@ class SequenceRenderer:
     out/tracks/<sequence>/<sequence:06d>_<frame:06d>.png      tracks over the image
     out/videos/<sequence:06d>.mp4                             input, prediction and ground truth
 
+    In a `with` block the last video is finished at the end; after an exception it is discarded, so that no video lacks frames.
+
     Args:
         out_dir: Folder of the pictures.
         label_space: Classes and palette.
@@ -95,6 +104,24 @@ class SequenceRenderer:
         self.out_dir, self.label_space, self.fps = Path(out_dir), label_space, fps
         self._sequence: Optional[int] = None
         self._video: Optional[VideoWriter] = None
+
+    def __enter__(self) -> 'SequenceRenderer':
+        return self
+
+    def __exit__(self, kind, error, trace) -> None:
+        if error is not None and self._video is not None:
+            self._video.discard()
+            self._video = None
+        self.close()
+
+    def map_paths(self, sequence: int, frame: int) -> Tuple[Path, Path]:
+        """Where the class colours and the tracks of a frame are written."""
+        name = f'{frame_name(sequence, frame)}.png'
+        return self.out_dir / 'semantic' / str(sequence) / name, self.out_dir / 'tracks' / str(sequence) / name
+
+    def video_path(self, sequence: int) -> Path:
+        """Where the video of a sequence is written."""
+        return self.out_dir / 'videos' / f'{sequence:06d}.mp4'
 
     def add(self, sequence: int, frame: int, image: np.ndarray, semantic: np.ndarray, instance: np.ndarray,
             gt_semantic: Optional[np.ndarray] = None, gt_instance: Optional[np.ndarray] = None) -> None:
@@ -109,12 +136,12 @@ class SequenceRenderer:
         if sequence != self._sequence:
             self.close()
             self._sequence = sequence
-            self._video = VideoWriter(self.out_dir / 'videos' / f'{sequence:06d}.mp4', self.fps)
-        name = f'{frame_name(sequence, frame)}.png'
-        write_png(self.out_dir / 'semantic' / str(sequence) / name, colour_semantic(semantic, self.label_space)[..., ::-1])
+            self._video = VideoWriter(self.video_path(sequence), self.fps)
+        semantic_path, tracks_path = self.map_paths(sequence, frame)
+        write_png(semantic_path, colour_semantic(semantic, self.label_space)[..., ::-1])
         scale = max(1, round(PANEL_WIDTH / image.shape[1]))
         tracks = draw_tracks(image, semantic, instance, self.label_space, scale=scale)
-        write_png(self.out_dir / 'tracks' / str(sequence) / name, tracks[..., ::-1])
+        write_png(tracks_path, tracks[..., ::-1])
         panels = [(f'input: sequence {sequence}, frame {frame}', enlarge(image, scale, cv2.INTER_LINEAR)), ('prediction', tracks)]
         if gt_semantic is not None:
             panels.append(('ground truth', draw_tracks(image, gt_semantic, gt_instance, self.label_space, scale=scale)))
