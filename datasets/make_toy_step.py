@@ -26,7 +26,7 @@ from knet.errors import InputError, report_input_errors
 from knet.label_space import STEP
 from knet.step_format import frame_name, write_panoptic, write_png
 
-VERSION = 2  # to be raised with each change of what is drawn
+VERSION = 3  # to be raised with each change of what is drawn
 MARKER = 'toy_step.json'
 SEQUENCES = {'train': (0, 1, 3, 4, 5, 9, 11, 12, 15, 17, 19, 20), 'val': (2, 6, 7, 8, 10, 13, 14, 16, 18)}
 ID = {name: i for i, name in enumerate(STEP.classes)}
@@ -104,7 +104,7 @@ class Look:
 
 def draw_look(rng: np.random.Generator, hue: float) -> Look:
     """An object's look in a sequence whose objects have colours around `hue`."""
-    body = hsv(hue + rng.uniform(-0.04, 0.04), rng.uniform(0.55, 0.85), rng.uniform(0.55, 0.85))
+    body = hsv(hue + rng.uniform(-0.1, 0.1), rng.uniform(0.5, 0.9), rng.uniform(0.4, 0.95))
     markings = ((245, 245, 245), (20, 20, 20), (250, 215, 40), hsv(hue + 0.5, 0.8, 0.9), hsv(hue + 0.33, 0.8, 0.8))
     seconds = ((25, 28, 38), (52, 60, 92), (110, 96, 80), (40, 66, 52))
     rows, cols = ((1, 3), (3, 1), (2, 4), (1, 5), (2, 2))[rng.integers(5)]
@@ -293,18 +293,18 @@ class Cast:
     def add_cars(self) -> None:
         """Traffic on both lanes, parked cars and, where there is a crossing, cars that come from the side."""
         rng = self.rng
-        for _ in range(int(rng.integers(1, 3)) * self.more):
+        for _ in range(self.more):
             z, speed = rng.uniform(8, 16), rng.uniform(-0.1, 0.3)
             self.actors.append(Actor(self.car('rear'), self.road / 2, z, speed_z=speed, swing=0.5, period=17, instance=next(self.ids)))
         for _ in range(int(rng.integers(1, 3)) * self.more):
             moment, speed = rng.uniform(0, self.frames), -rng.uniform(0.5, 1.1)
             self.actors.append(Actor(self.car('front'), -self.road / 2, 10 - speed * moment, speed_z=speed, instance=next(self.ids)))
         for z in np.arange(rng.uniform(8, 11), 24, rng.uniform(6, 9)):
-            if abs(z - self.crossing) > 6 and rng.random() < 0.7:
+            if abs(z - self.crossing) > 6 and rng.random() < 0.5:
                 side = rng.choice((-1, 1))
                 self.actors.append(Actor(self.car('rear' if side > 0 else 'front'), side * (self.road - 0.4), z, instance=next(self.ids)))
         if self.crossing < FAR:
-            for i in range(int(rng.integers(3, 5)) * self.more):
+            for i in range(int(rng.integers(2, 4)) * self.more):
                 z, car = self.crossing + (2 * (i % 2) - 1) * 1.6 + rng.uniform(-0.3, 0.3), self.car('side')
                 self.actors.append(self.returning(car, z, rng.uniform(7, 11), next(self.ids)) if i == 0 else
                                    self.passing(car, z, rng.uniform(0.8, 1.9), next(self.ids)))
@@ -313,11 +313,11 @@ class Cast:
         """People who cross the street, some to and fro, and people on the sidewalks."""
         rng = self.rng
         middle = self.crossing - 5 if self.crossing < FAR else rng.uniform(9, 12)
-        for i in range(int(rng.integers(5, 8)) * self.more):
+        for i in range(int(rng.integers(3, 6)) * self.more):
             z, poses = middle + rng.uniform(-1.6, 1.6), self.walker()
             self.actors.append(self.returning(poses, z, rng.uniform(3, 7), next(self.ids)) if i < 2 else
                                self.passing(poses, z, rng.uniform(0.35, 0.9), next(self.ids)))
-        for _ in range(int(rng.integers(2, 5)) * self.more):
+        for _ in range(int(rng.integers(1, 3)) * self.more):
             side = rng.choice((-1, 1))
             self.actors.append(Actor(self.walker(), side * (self.road + rng.uniform(0.6, 1.8)), rng.uniform(8, 15),
                                      speed_z=rng.uniform(-0.3, 0.3), instance=next(self.ids)))
@@ -335,7 +335,7 @@ class Cast:
             vehicle = large_vehicle(draw_look(rng, rng.random()), ('bus', 'truck')[rng.integers(2)])
             z = self.crossing + 4 if self.crossing < FAR else 24
             self.actors.append(self.passing([vehicle], z, rng.uniform(0.6, 1.2), 0))
-        if rng.random() < 0.4:
+        if rng.random() < 0.3:
             waiting = row_of([self.walker()[0] for _ in range(int(rng.integers(4, 7)))])
             self.actors.append(Actor([waiting], rng.choice((-1, 1)) * (self.road + 2.2), rng.uniform(13, 19)))
         if rng.random() < 0.3:
@@ -363,7 +363,7 @@ class Street:
         self.skyline = np.repeat(rng.uniform(1, 9, 60), 4) + rng.uniform(0, 0.8, 240)
         self.noise = self._texture(rng)
         self.speed = rng.choice((0.0, 0.12, 0.25)) if self.crossing < FAR else rng.uniform(0.2, 0.45)  # metres per frame
-        self.pan = rng.uniform(0.02, 0.11) * self.width, rng.uniform(13, 30), rng.uniform(0, 6.28)  # pixels, frames, radians
+        self.pan = rng.uniform(0.02, 0.08) * self.width, rng.uniform(13, 30), rng.uniform(0, 6.28)  # pixels, frames, radians
         self.light = rng.uniform(0.78, 1.08), rng.uniform(0.03, 0.1), rng.uniform(15, 40)  # mean, drift, frames
         self.tint = rng.uniform(0.94, 1.06, 3)
         self.sky = hsv(rng.uniform(0.55, 0.62), rng.uniform(0.05, 0.45), rng.uniform(0.8, 0.95))

@@ -1,5 +1,4 @@
 """What a training run does beside training: progress bar, validation on videos, checkpoints that are whole."""
-import os
 from pathlib import Path
 from typing import Dict, Optional
 
@@ -10,6 +9,7 @@ from tqdm import tqdm
 
 from knet.apis.test import evaluate, progress_interval, test_videos
 from knet.evaluation import format_table
+from knet.files import whole_file
 from knet.models.checkpoint import load_weights
 
 
@@ -29,15 +29,12 @@ class KNetRunner(EpochBasedRunner):
                         create_symlink: bool = True) -> None:
         """Write `epoch_<n>.pth`, and the link `latest.pth` to it; a killed run leaves no half of either."""
         path = Path(out_dir) / filename_tmpl.format(self.epoch + 1)
-        partial = path.with_name(f'.{path.name}.part')
         meta = {**(meta or {}), **(self.meta or {}), 'epoch': self.epoch + 1, 'iter': self.iter}
-        save_checkpoint(self.model, str(partial), self.optimizer if save_optimizer else None, meta)
-        os.replace(partial, path)
+        with whole_file(path) as partial:
+            save_checkpoint(self.model, str(partial), self.optimizer if save_optimizer else None, meta)
         if create_symlink:
-            link = path.with_name('.latest.part')
-            link.unlink(missing_ok=True)
-            link.symlink_to(path.name)
-            os.replace(link, path.with_name('latest.pth'))
+            with whole_file(path.with_name('latest.pth')) as partial:
+                partial.symlink_to(path.name)
 
 
 @HOOKS.register_module()
@@ -77,7 +74,7 @@ class VideoEvalHook(Hook):
     def after_train_epoch(self, runner):
         if not self.every_n_epochs(runner, self.interval) and runner.epoch + 1 < runner.max_epochs:
             return
-        # numpy's and torch's random state: validation must not change the training that follows
+        # the loader draws a seed; validation must not change the training that follows
         state = torch.get_rng_state()
         test_videos(runner.model, self.loader, self.result_path)
         torch.set_rng_state(state)

@@ -73,6 +73,8 @@ def _pair(panoptic: Path, split_folder: Path, sequences: Optional[Sequence[int]]
             frames.append(FrameToDraw(sequence, frame, kinds['leftImg8bit'], prediction, kinds.get('panoptic')))
         if names:
             raise InputError(f'sequence {sequence}: {names[min(names)]} has no image in {split_folder}')
+    if not frames:
+        raise InputError(f'nothing to draw: {panoptic} and {split_folder} have no frame in common')
     return frames
 
 

@@ -63,7 +63,7 @@ class VideoWriter:
         if self._writer is not None:
             self._writer.close()
             self._writer = None
-            self.partial.unlink()
+            self.partial.unlink(missing_ok=True)
 
 
 def side_by_side(panels: Sequence[Tuple[str, np.ndarray]]) -> np.ndarray:

@@ -16,6 +16,6 @@ model = dict(
     track_head=dict(in_channels=64, fc_out_channels=64, embed_channels=64))
 data = dict(samples_per_gpu=2, workers_per_gpu=1)
 optimizer = dict(lr=1e-3, paramwise_cfg=dict(custom_keys=dict(backbone=dict(lr_mult=1.0))))
-lr_config = dict(step=[5], warmup_iters=100)
+lr_config = dict(_delete_=True, policy='CosineAnnealing', min_lr_ratio=0.01, warmup='linear', warmup_iters=100, warmup_ratio=0.01)
 runner = dict(max_epochs=6)
 evaluation = dict(interval=3)

@@ -1,0 +1,54 @@
+"""Pictures and videos of a sequence on disk."""
+import cv2
+import numpy as np
+import pytest
+
+from knet.errors import InputError
+from knet.label_space import STEP
+from knet.visualization import SequenceRenderer, VideoWriter
+
+
+def frame(number):
+    semantic = np.zeros((32, 80), np.uint8)
+    instance = np.zeros((32, 80), np.int32)
+    semantic[8:24, 5 * number:5 * number + 20], instance[8:24, 5 * number:5 * number + 20] = 13, 4
+    return np.full((32, 80, 3), 90, np.uint8), semantic, instance
+
+
+def test_files_of_two_sequences(tmp_path):
+    renderer = SequenceRenderer(tmp_path, STEP)
+    for sequence, count in ((2, 5), (7, 3)):
+        for number in range(count):
+            image, semantic, instance = frame(number)
+            truth = (semantic, instance) if sequence == 2 else (None, None)
+            renderer.add(sequence, number, image, semantic, instance, *truth)
+    renderer.close()
+    assert sorted(path.name for path in (tmp_path / 'videos').iterdir()) == ['000002.mp4', '000007.mp4']
+    for name, count, panels in (('000002', 5, 3), ('000007', 3, 2)):
+        video = cv2.VideoCapture(str(tmp_path / 'videos' / f'{name}.mp4'))
+        frames = []
+        while True:
+            ok, picture = video.read()
+            if not ok:
+                break
+            frames.append(picture)
+        assert len(frames) == count and frames[0].shape == (panels * (32 * 12 + 24), 960, 3)
+    semantic = cv2.imread(str(tmp_path / 'semantic' / '2' / '000002_000001.png'))
+    assert semantic[10, 10].tolist() == [142, 0, 0] and semantic.shape == (32, 80, 3)  # BGR
+    assert (tmp_path / 'tracks' / '7' / '000007_000002.png').exists()
+
+
+def test_frames_of_another_size_are_refused_and_no_frames_make_no_file(tmp_path):
+    writer = VideoWriter(tmp_path / 'a.mp4', 10)
+    writer.close()
+    assert not list(tmp_path.iterdir())
+    writer.add(np.zeros((32, 32, 3), np.uint8))
+    with pytest.raises(ValueError, match='size'):
+        writer.add(np.zeros((32, 34, 3), np.uint8))
+    writer.close()
+
+
+def test_folder_that_cannot_be_made(tmp_path):
+    (tmp_path / 'file').touch()
+    with pytest.raises(InputError, match='cannot write'):
+        VideoWriter(tmp_path / 'file' / 'a.mp4', 10).add(np.zeros((32, 32, 3), np.uint8))
