@@ -12,7 +12,6 @@ image and come back. The same arguments give the same bytes.
 """
 import argparse
 import json
-import shutil
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Dict, List, Tuple
@@ -23,23 +22,23 @@ from toy_sprites import (
     ID,
     TRANSPARENT,
     Sprite,
+    bus,
     car_from_behind,
     car_from_side,
     draw_look,
     furniture,
     hsv,
-    large_vehicle,
     person,
-    rider,
     row_of,
 )
 from tqdm import tqdm
 
 from knet.errors import InputError, report_input_errors
+from knet.files import whole_file
 from knet.label_space import STEP
 from knet.step_format import frame_name, write_panoptic, write_png
 
-VERSION = 3  # to be raised with each change of what is drawn
+VERSION = 4  # to be raised with each change of what is drawn
 MARKER = 'toy_step.json'
 SEQUENCES = {'train': (0, 1, 3, 4, 5, 9, 11, 12, 15, 17, 19, 20), 'val': (2, 6, 7, 8, 10, 13, 14, 16, 18)}
 VOID = STEP.void
@@ -47,8 +46,8 @@ VOID = STEP.void
 # All lengths are metres; x points right, z away from the camera's place in frame 0.
 CAMERA_HEIGHT = 1.65
 NEAR, FAR = 3.5, 70.0  # objects nearer and walls farther than this are not drawn
-FACADE = 9.0  # length of a facade, hedge or fence along the street
-SMALLEST_SEGMENT = 24  # pixels; what remains visible of an object below this is void, as no annotator would mark it
+FACADE = 9.0  # length of a facade or hedge along the street
+SMALLEST_SEGMENT = 50  # pixels; what remains visible of an object below this is void, as no annotator would mark it
 
 
 @dataclass
@@ -141,18 +140,14 @@ class Cast:
                                      speed_z=rng.uniform(-0.3, 0.3), instance=next(self.ids)))
 
     def add_others(self) -> None:
-        """Street furniture, and in some sequences a rider, a truck or bus, and crowds."""
+        """Street furniture, and in some sequences a bus and crowds."""
         rng = self.rng
         for side in (-1, 1):
             for z in np.arange(rng.uniform(7, 11), 45, rng.uniform(4, 7)):
                 self.actors.append(Actor([furniture(rng)], side * (self.road + rng.uniform(0.5, 2.4)), z))
-        if rng.random() < 0.5:
-            look = draw_look(rng, rng.random())
-            self.actors.append(self.passing([rider(look, 1), rider(look, -1)], rng.uniform(9, 16), rng.uniform(0.6, 1.2), 0))
-        if rng.random() < 0.4:
-            vehicle = large_vehicle(draw_look(rng, rng.random()), ('bus', 'truck')[rng.integers(2)])
+        if rng.random() < 0.7:
             z = self.crossing + 4 if self.crossing < FAR else 24
-            self.actors.append(self.passing([vehicle], z, rng.uniform(0.6, 1.2), 0))
+            self.actors.append(self.passing([bus(draw_look(rng, rng.random()))], z, rng.uniform(0.4, 0.9), 0))
         if rng.random() < 0.3:
             waiting = row_of([self.walker()[0] for _ in range(int(rng.integers(4, 7)))])
             self.actors.append(Actor([waiting], rng.choice((-1, 1)) * (self.road + 2.2), rng.uniform(13, 19)))
@@ -195,9 +190,9 @@ class Street:
 
     def _facades(self, rng: np.random.Generator) -> Dict[str, np.ndarray]:
         """One side of the street in pieces of `FACADE` metres: class, height and colour of each; nothing at the crossing."""
-        names = ('building', 'building', 'vegetation', 'vegetation', 'wall', 'fence')
-        heights = {'building': (6, 14), 'vegetation': (3, 7), 'wall': (1.6, 2.6), 'fence': (1.2, 1.8)}
-        hues = {'building': (0.02, 0.13), 'vegetation': (0.23, 0.34), 'wall': (0.05, 0.12), 'fence': (0.08, 0.6)}
+        names = ('building', 'building', 'vegetation')
+        heights = {'building': (6, 14), 'vegetation': (3, 7)}
+        hues = {'building': (0.02, 0.13), 'vegetation': (0.23, 0.34)}
         kinds = [names[i] for i in rng.integers(0, len(names), 24)]
         height = np.array([rng.uniform(*heights[kind]) for kind in kinds])
         colour = [hsv(rng.uniform(*hues[kind]), 0.5 if kind == 'vegetation' else rng.uniform(0.1, 0.4),
@@ -282,7 +277,7 @@ class Street:
         semantic[hit] = np.where(road, ID['road'], np.where(paved, ID['sidewalk'], ID['terrain']))
 
     def _paint_facades(self, image, semantic, facades, depth, travelled, up, hit) -> None:
-        """One side's buildings, hedges, walls and fences; `up`: height over ground at which each pixel meets them."""
+        """One side's buildings and hedges; `up`: height over ground at which each pixel meets them."""
         z = depth[hit] + travelled
         up, piece = up[hit], (z / FACADE).astype(int) % len(facades['label'])
         label = facades['label'][piece]
@@ -293,8 +288,6 @@ class Street:
         window = (label == ID['building']) & (up % 3 > 1) & (up % 3 < 2.4) & (z % 2.6 > 0.9) & (z % 2.6 < 2.1)
         lit = self.noise[(up / 3).astype(int) % 256, (z / 2.6).astype(int) % 256] > 0.3
         colour[window] = np.where(lit[window, None], (196, 200, 196), (58, 70, 84))
-        colour[(label == ID['wall']) & (up % 0.5 < 0.08)] *= 0.75
-        colour[(label == ID['fence']) & (z % 0.5 < 0.2)] *= 0.6
         rows, cols = (axis[solid] for axis in np.nonzero(hit))
         image[rows, cols], semantic[rows, cols] = colour[solid], label[solid]
 
@@ -353,34 +346,51 @@ def make_toy_step(out, seed: int = 0, train_sequences: int = 24, val_sequences: 
     """
     if min(seed, train_sequences, val_sequences) < 0 or frames < 1 or min(size) < 32:
         raise InputError('seed and numbers of sequences must be 0 or more, frames 1 or more, height and width 32 or more')
-    counts = {'train': train_sequences, 'val': val_sequences}
-    wanted = {'version': VERSION, 'seed': seed, **counts, 'frames': frames, 'size': list(size), 'complete': True}
+    wanted = {'version': VERSION, 'seed': seed, 'train': train_sequences, 'val': val_sequences, 'frames': frames, 'size': list(size)}
     out = Path(out)
     marker, folder = out / MARKER, out / 'video_sequence'
     try:
-        if marker.exists() and json.loads(marker.read_text(encoding='utf-8')) == wanted:
+        present = json.loads(marker.read_text(encoding='utf-8')) if marker.exists() else None
+        if present == {**wanted, 'complete': True} and all(path.exists() for path in toy_files(folder, wanted)):
             return False
-        if folder.exists() and not marker.exists():
+        if present is None and folder.exists():
             raise InputError(f'{folder} holds another data set (there is no {marker}); name another folder')
-        out.mkdir(parents=True, exist_ok=True)
-        marker.write_text(json.dumps({**wanted, 'complete': False}), encoding='utf-8')
-        shutil.rmtree(folder, ignore_errors=True)
-        for split, count in counts.items():
-            write_split(folder / split, split, count, seed, frames, size)
-        marker.write_text(json.dumps(wanted), encoding='utf-8')
-    except (OSError, ValueError) as error:
-        raise InputError(f'cannot make the toy set in {out}: {error}') from None
+        for path in toy_files(folder, present) if present else ():
+            path.unlink(missing_ok=True)
+        write_marker(marker, {**wanted, 'complete': False})
+        for split in SEQUENCES:
+            write_split(folder / split, split, wanted)
+        write_marker(marker, {**wanted, 'complete': True})
+    except (ValueError, KeyError, TypeError) as error:
+        raise InputError(f'{marker} was not written by this script ({error}); name another folder') from None
     return True
 
 
-def write_split(folder: Path, split: str, count: int, seed: int, frames: int, size: Tuple[int, int]) -> None:
-    """Draw and write `count` sequences; every other one does not start at frame 0."""
-    for i, sequence in enumerate(tqdm(sequence_numbers(split, count), f'toy videos, {split}', unit='sequence')):
-        street = Street(np.random.default_rng([seed, sequence]), frames, size)
-        start = 0 if i % 2 == 0 else 7 * sequence + 1
-        for frame in range(frames):
-            image, semantic, instance = street.frame(frame)
-            name = frame_name(sequence, start + frame)
+def write_marker(path: Path, arguments: Dict) -> None:
+    """Say in a file what the set is made with."""
+    with whole_file(path) as partial:
+        partial.write_text(json.dumps(arguments), encoding='utf-8')
+
+
+def frame_numbers(split: str, arguments: Dict) -> Dict[int, range]:
+    """Sequence → frame numbers; every other sequence does not start at frame 0."""
+    return {sequence: range(start, start + arguments['frames'])
+            for sequence, start in ((n, 7 * n + 1 if i % 2 else 0) for i, n in enumerate(sequence_numbers(split, arguments[split])))}
+
+
+def toy_files(folder: Path, arguments: Dict) -> List[Path]:
+    """All files of a set."""
+    return [folder / split / f'{frame_name(sequence, frame)}_{kind}.png' for split in SEQUENCES
+            for sequence, frames in frame_numbers(split, arguments).items() for frame in frames for kind in ('leftImg8bit', 'panoptic')]
+
+
+def write_split(folder: Path, split: str, arguments: Dict) -> None:
+    """Draw and write the sequences of a split."""
+    for sequence, frames in tqdm(frame_numbers(split, arguments).items(), f'toy videos, {split}', unit='sequence'):
+        street = Street(np.random.default_rng([arguments['seed'], sequence]), len(frames), arguments['size'])
+        for index, frame in enumerate(frames):
+            image, semantic, instance = street.frame(index)
+            name = frame_name(sequence, frame)
             write_png(folder / f'{name}_leftImg8bit.png', np.ascontiguousarray(image[..., ::-1]))
             write_panoptic(folder / f'{name}_panoptic.png', semantic, instance)
 

@@ -100,19 +100,6 @@ def person(look: Look, stride: float, label: int = ID['person']) -> Sprite:
     return sprite
 
 
-def rider(look: Look, stride: float) -> Sprite:
-    """Somebody on a bicycle: two classes in one picture."""
-    sprite = Sprite((1.8, 1.7), look.body)
-    for x in (0.2, 0.8):
-        sprite.disc(x, 0.81, 0.18, (28, 28, 30), ID['bicycle'])
-        sprite.disc(x, 0.81, 0.13, (120, 120, 125))
-    sprite.polygon([(0.2, 0.79), (0.42, 0.56), (0.74, 0.54), (0.82, 0.8), (0.5, 0.84)], look.marking, ID['bicycle'])
-    sprite.polygon([(0.36, 0.5), (0.52, 0.5), (0.56 + 0.05 * stride, 0.84), (0.46, 0.84)], look.second, ID['rider'])
-    sprite.polygon([(0.34, 0.55), (0.5, 0.16), (0.66, 0.18), (0.8, 0.46), (0.74, 0.5), (0.6, 0.33), (0.54, 0.55)], look.body, ID['rider'])
-    sprite.disc(0.6, 0.09, 0.085, (205, 160, 130), ID['rider'])
-    return sprite
-
-
 def car_from_side(look: Look) -> Sprite:
     """A car that drives to the right."""
     label, sprite = ID['car'], Sprite((1.5, 4.2), look.body)
@@ -146,20 +133,13 @@ def car_from_behind(look: Look, lights: Tuple[int, int, int]) -> Sprite:
     return sprite
 
 
-def large_vehicle(look: Look, name: str) -> Sprite:
-    """A bus or a truck from the side."""
-    label, sprite = ID[name], Sprite((3.1, 8.5), look.body)
-    if name == 'bus':
-        sprite.box(0.01, 0.04, 0.99, 0.88, look.body, label)
-        for x in np.arange(0.04, 0.9, 0.12):
-            sprite.box(x, 0.16, x + 0.1, 0.46, look.second)
-        sprite.markings(0.1, 0.54, 0.9, 0.7, look)
-    else:
-        sprite.box(0.01, 0.02, 0.72, 0.8, (215, 212, 205), label)
-        sprite.markings(0.1, 0.16, 0.62, 0.6, look)
-        sprite.polygon([(0.75, 0.2), (0.93, 0.2), (0.99, 0.5), (0.99, 0.86), (0.75, 0.86)], look.body, label)
-        sprite.polygon([(0.84, 0.27), (0.92, 0.27), (0.96, 0.5), (0.84, 0.5)], look.second)
-        sprite.box(0.03, 0.78, 0.8, 0.86, (50, 50, 54), label)
+def bus(look: Look) -> Sprite:
+    """A bus from the side."""
+    label, sprite = ID['bus'], Sprite((3.1, 8.5), look.body)
+    sprite.box(0.01, 0.04, 0.99, 0.88, look.body, label)
+    for x in np.arange(0.04, 0.9, 0.12):
+        sprite.box(x, 0.16, x + 0.1, 0.46, look.second)
+    sprite.markings(0.1, 0.54, 0.9, 0.7, look)
     for x in (0.14, 0.3, 0.84):
         sprite.disc(x, 0.87, 0.12, (22, 22, 24), label)
     return sprite

@@ -1,4 +1,5 @@
 """Testing: run a model over videos, write predictions, evaluate them."""
+import contextlib
 import re
 import sys
 from pathlib import Path
@@ -55,8 +56,7 @@ def test_videos(model: nn.Module, loader: DataLoader, result_path: str, show_dir
     barrier()
     model.eval()
     to_train_ids = dataset.label_space.model_to_train
-    renderer = SequenceRenderer(show_dir, dataset.label_space, fps) if show_dir else None
-    try:
+    with SequenceRenderer(show_dir, dataset.label_space, fps) if show_dir else contextlib.nullcontext() as renderer:
         frames = zip(loader.sampler, loader)
         for index, data in tqdm(frames, 'testing', len(loader), unit='frame', disable=rank != 0, mininterval=progress_interval()):
             record = dataset.records[index]
@@ -69,9 +69,6 @@ def test_videos(model: nn.Module, loader: DataLoader, result_path: str, show_dir
                 image = read_png(record.image)[..., ::-1]
                 truth = read_panoptic(record.panoptic) if record.panoptic else (None, None)
                 renderer.add(record.sequence, record.frame, image, semantic, result['instance'], *truth)
-    finally:
-        if renderer:
-            renderer.close()
     barrier()
 
 

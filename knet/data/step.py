@@ -1,6 +1,6 @@
 """Videos in STEP layout: KITTI-STEP, Waymo, the toy set."""
 from pathlib import Path
-from typing import Dict, List, NamedTuple, Optional, Sequence
+from typing import Dict, List, NamedTuple, Optional, Sequence, Tuple
 
 import numpy as np
 from mmdet.datasets.builder import DATASETS
@@ -9,7 +9,7 @@ from torch.utils.data import Dataset
 
 from knet.errors import InputError
 from knet.label_space import STEP
-from knet.step_format import frame_name, scan_split
+from knet.step_format import frame_name, read_panoptic, scan_split
 
 
 class FrameRecord(NamedTuple):
@@ -88,4 +88,9 @@ class STEPDataset(Dataset):
         return int(np.random.choice(candidates)) if candidates else index
 
     def _frame(self, record: FrameRecord) -> Dict:
-        return dict(record=record, label_space=self.label_space, with_ground_truth=not self.test_mode)
+        return dict(record=record, label_space=self.label_space, read_truth=None if self.test_mode else read_truth)
+
+
+def read_truth(record: FrameRecord) -> Tuple[np.ndarray, np.ndarray]:
+    """Train ids and instance ids of a frame, see `knet.step_format.read_panoptic`."""
+    return read_panoptic(record.panoptic)

@@ -16,14 +16,14 @@ from mmdet.datasets.pipelines import RandomFlip, Resize
 
 from knet.errors import InputError
 from knet.label_space import LabelSpace
-from knet.step_format import read_panoptic, read_png
+from knet.step_format import read_png
 
 Frames = List[Dict]
 
 
 @PIPELINES.register_module()
 class LoadFrames:
-    """Read images and, where wanted, maps in STEP encoding.
+    """Read images and, where the data set gives a `read_truth`, their maps.
 
     Adds to each frame `img` (H, W, 3) uint8 BGR and its shapes, and with ground truth `gt_semantic_seg` (H, W) uint8
     model classes, 255 = void, and `gt_instance_map` (H, W) uint16, both as mmdet `seg_fields`.
@@ -43,8 +43,9 @@ class LoadFrames:
             raise InputError(f'{record.image} is {img.dtype} of shape {img.shape}, not an 8-bit colour image')
         frame.update(img=img, filename=str(record.image), sequence=record.sequence, frame=record.frame, ori_shape=img.shape,
                      img_shape=img.shape, pad_shape=img.shape, img_fields=['img'], seg_fields=[])
-        if frame.pop('with_ground_truth'):
-            semantic, instance = read_panoptic(record.panoptic)
+        read_truth = frame.pop('read_truth')
+        if read_truth:
+            semantic, instance = read_truth(record)
             if semantic.shape != img.shape[:2]:
                 raise InputError(f'{record.panoptic} has the size {semantic.shape}, its image {img.shape[:2]} (height, width); '
                                  f'sequence {record.sequence}, frame {record.frame}')

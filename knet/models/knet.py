@@ -48,6 +48,9 @@ class KNet(BaseDetector):
         self.rpn_head = build_head({**rpn_head, 'train_cfg': train_cfg})
         self.roi_head = build_head({**roi_head, 'train_cfg': train_cfg})
         self.test_cfg = test_cfg
+        # FPN levels that nothing reads get no gradient; frozen, they need no search for unused parameters in distributed training
+        for conv in self.neck.fpn_convs[self.rpn_head.localization_fpn.end_level + 1:]:
+            conv.requires_grad_(False)
 
     @property
     def num_thing_classes(self) -> int:

@@ -160,23 +160,25 @@ def _segments(result: Tensor, chosen: Tensor, candidates: KernelMasks) -> Segmen
                     chosen < candidates.num_things)
 
 
-def fill_with_stuff(segments: Segments, candidates: KernelMasks, void: int = 255) -> Tensor:
+def fill_with_stuff(segments: Segments, candidates: KernelMasks) -> Tensor:
     """Semantic map of a panoptic map: pixels without a segment get the most likely stuff class there.
+
+    Only stuff that the merge accepted in this frame is asked, all stuff where it accepted none: a class that was rejected
+    does not come back this way.
 
     Args:
         segments: Result of a merge.
-        candidates: What was merged.
-        void: Class of such pixels where there are no stuff kernels.
+        candidates: What was merged; at least one stuff kernel.
 
     Returns:
         (H, W), model classes.
     """
-    semantic = torch.cat([segments.labels.new_full((1,), void), segments.labels])[segments.map]
-    stuff = slice(candidates.num_things, None)
+    semantic = torch.cat([segments.labels.new_zeros(1), segments.labels])[segments.map]
+    accepted = segments.candidates[~segments.is_thing]
+    stuff = accepted if len(accepted) else torch.arange(candidates.num_things, len(candidates.scores), device=semantic.device)
     empty = segments.map == 0
-    if len(candidates.scores[stuff]):
-        best = (candidates.scores[stuff, None] * candidates.masks[stuff][:, empty]).argmax(0)
-        semantic[empty] = candidates.labels[stuff][best]
+    best = (candidates.scores[stuff, None] * candidates.masks[stuff][:, empty]).argmax(0)
+    semantic[empty] = candidates.labels[stuff][best]
     return semantic
 
 

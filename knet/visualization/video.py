@@ -114,15 +114,6 @@ class SequenceRenderer:
             self._video = None
         self.close()
 
-    def map_paths(self, sequence: int, frame: int) -> Tuple[Path, Path]:
-        """Where the class colours and the tracks of a frame are written."""
-        name = f'{frame_name(sequence, frame)}.png'
-        return self.out_dir / 'semantic' / str(sequence) / name, self.out_dir / 'tracks' / str(sequence) / name
-
-    def video_path(self, sequence: int) -> Path:
-        """Where the video of a sequence is written."""
-        return self.out_dir / 'videos' / f'{sequence:06d}.mp4'
-
     def add(self, sequence: int, frame: int, image: np.ndarray, semantic: np.ndarray, instance: np.ndarray,
             gt_semantic: Optional[np.ndarray] = None, gt_instance: Optional[np.ndarray] = None) -> None:
         """Draw the next frame; frames of a sequence come together.
@@ -136,12 +127,12 @@ class SequenceRenderer:
         if sequence != self._sequence:
             self.close()
             self._sequence = sequence
-            self._video = VideoWriter(self.video_path(sequence), self.fps)
-        semantic_path, tracks_path = self.map_paths(sequence, frame)
-        write_png(semantic_path, colour_semantic(semantic, self.label_space)[..., ::-1])
+            self._video = VideoWriter(self.out_dir / 'videos' / f'{sequence:06d}.mp4', self.fps)
+        name = f'{frame_name(sequence, frame)}.png'
+        write_png(self.out_dir / 'semantic' / str(sequence) / name, colour_semantic(semantic, self.label_space)[..., ::-1])
         scale = max(1, round(PANEL_WIDTH / image.shape[1]))
         tracks = draw_tracks(image, semantic, instance, self.label_space, scale=scale)
-        write_png(tracks_path, tracks[..., ::-1])
+        write_png(self.out_dir / 'tracks' / str(sequence) / name, tracks[..., ::-1])
         panels = [(f'input: sequence {sequence}, frame {frame}', enlarge(image, scale, cv2.INTER_LINEAR)), ('prediction', tracks)]
         if gt_semantic is not None:
             panels.append(('ground truth', draw_tracks(image, gt_semantic, gt_instance, self.label_space, scale=scale)))

@@ -30,6 +30,14 @@ def test_weak_thing_becomes_no_segment_and_its_pixels_the_stuff_below():
     assert (fill_with_stuff(segments, rows) == ROAD).all()
 
 
+def test_rejected_stuff_does_not_come_back():
+    patch = rectangle(0, 0, 4, 4)
+    rows = candidates((FULL, 0.0, THING), (FULL * 0.9 - 0.89 * patch, 0.9, ROAD), (FULL * 0.6, 0.05, SKY))
+    segments = merge_joint(rows, instance_score_thr=0.3, overlap_thr=0.6)
+    assert segments.labels.tolist() == [ROAD] and (segments.map[:4, :4] == 0).all()  # the sky kept 16 of its 64 pixels
+    assert (fill_with_stuff(segments, rows) == ROAD).all()
+
+
 def test_rejected_pixels_become_the_most_likely_stuff_there_and_not_class_0_of_the_stuff():
     doubt = 0.9 - 0.55 * rectangle(2, 0, 4, 8)
     upper, lower = rectangle(0, 0, 8, 4) * doubt, rectangle(0, 4, 8, 8) * doubt

@@ -10,7 +10,10 @@ from tests import reference
 VIDEO = 'video_knet_kitti_step/video_knet_s3_%s_kitti_step_sigmoid_stride2_mask_embed_link_ffn_joint_%s.py'
 R50 = VIDEO % ('r50_rpn_1x', 'train')
 MODELS = {
-    'knet_cityscapes_step_r50': '_base_/models/knet_s3_r50_fpn.py',
+    'knet_cityscapes_step_r50': 'knet_cityscapes_step/knet_s3_r50_fpn.py',
+    'knet_cityscapes_step_r50_fpn8': 'knet_cityscapes_step/knet_s3_r50_fpn8.py',
+    'knet_cityscapes_step_swin_b': 'knet_cityscapes_step/knet_s3_swin_b_fpn.py',
+    'knet_cityscapes_step_swin_l': 'knet_cityscapes_step/knet_s3_swin_l_fpn.py',
     'video_knet_kitti_step_r50': R50,
     'video_knet_kitti_step_r50_fpn8': VIDEO % ('r50_fpn8_rpn_1x', 'train'),
     'video_knet_kitti_step_swin_b_joint_update': VIDEO % ('swinb_rpn_1x', 'update'),

@@ -7,15 +7,16 @@ model = dict(
     backbone=dict(depth=18, base_channels=32, frozen_stages=-1, norm_eval=False, norm_cfg=dict(type='BN'), init_cfg=None),
     neck=dict(in_channels=[32, 64, 128, 256], out_channels=64),
     rpn_head=dict(
-        num_proposals=30,
+        num_proposals=16,
         in_channels=64,
         out_channels=64,
         feat_downsample_stride=2,
         localization_fpn=dict(feat_channels=64, upsample_times=3, positional_encoding=dict(num_feats=32))),
-    roi_head=dict(mask_head=dict(num_proposals=30, in_channels=64, feedforward_channels=256, mask_upsample_stride=2)),
+    roi_head=dict(mask_head=dict(num_proposals=16, in_channels=64, feedforward_channels=256, mask_upsample_stride=2)),
     track_head=dict(in_channels=64, fc_out_channels=64, embed_channels=64))
 data = dict(samples_per_gpu=2, workers_per_gpu=1)
 optimizer = dict(lr=1e-3, paramwise_cfg=dict(custom_keys=dict(backbone=dict(lr_mult=1.0))))
-lr_config = dict(_delete_=True, policy='CosineAnnealing', min_lr_ratio=0.01, warmup='linear', warmup_iters=100, warmup_ratio=0.01)
+lr_config = dict(
+    _delete_=True, policy='CosineAnnealing', by_epoch=False, min_lr_ratio=0.01, warmup='linear', warmup_iters=100, warmup_ratio=0.01)
 runner = dict(max_epochs=6)
 evaluation = dict(interval=3)
