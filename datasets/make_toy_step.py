@@ -38,7 +38,7 @@ from knet.files import whole_file
 from knet.label_space import STEP
 from knet.step_format import frame_name, write_panoptic, write_png
 
-VERSION = 4  # to be raised with each change of what is drawn
+VERSION = 5  # to be raised with each change of what is drawn
 MARKER = 'toy_step.json'
 SEQUENCES = {'train': (0, 1, 3, 4, 5, 9, 11, 12, 15, 17, 19, 20), 'val': (2, 6, 7, 8, 10, 13, 14, 16, 18)}
 VOID = STEP.void
@@ -117,7 +117,7 @@ class Cast:
             moment, speed = rng.uniform(0, self.frames), -rng.uniform(0.5, 1.1)
             self.actors.append(Actor(self.car('front'), -self.road / 2, 10 - speed * moment, speed_z=speed, instance=next(self.ids)))
         for z in np.arange(rng.uniform(8, 11), 24, rng.uniform(6, 9)):
-            if abs(z - self.crossing) > 6 and rng.random() < 0.5:
+            if abs(z - self.crossing) > 6 and rng.random() < 0.4:
                 side = rng.choice((-1, 1))
                 self.actors.append(Actor(self.car('rear' if side > 0 else 'front'), side * (self.road - 0.4), z, instance=next(self.ids)))
         if self.crossing < FAR:
@@ -130,7 +130,7 @@ class Cast:
         """People who cross the street, some to and fro, and people on the sidewalks."""
         rng = self.rng
         middle = self.crossing - 5 if self.crossing < FAR else rng.uniform(9, 12)
-        for i in range(int(rng.integers(3, 6)) * self.more):
+        for i in range(int(rng.integers(2, 5)) * self.more):
             z, poses = middle + rng.uniform(-1.6, 1.6), self.walker()
             self.actors.append(self.returning(poses, z, rng.uniform(3, 7), next(self.ids)) if i < 2 else
                                self.passing(poses, z, rng.uniform(0.35, 0.9), next(self.ids)))

@@ -76,7 +76,7 @@ class Look:
 
 def draw_look(rng: np.random.Generator, hue: float) -> Look:
     """An object's look in a sequence whose objects have colours around `hue`."""
-    body = hsv(hue + rng.uniform(-0.1, 0.1), rng.uniform(0.5, 0.9), rng.uniform(0.4, 0.95))
+    body = hsv(hue + rng.uniform(-0.16, 0.16), rng.uniform(0.5, 0.9), rng.uniform(0.4, 0.95))
     markings = ((245, 245, 245), (20, 20, 20), (250, 215, 40), hsv(hue + 0.5, 0.8, 0.9), hsv(hue + 0.33, 0.8, 0.8))
     seconds = ((25, 28, 38), (52, 60, 92), (110, 96, 80), (40, 66, 52))
     rows, cols = ((1, 3), (3, 1), (2, 4), (1, 5), (2, 2))[rng.integers(5)]

@@ -34,7 +34,7 @@ model = dict(
 data = dict(samples_per_gpu=4, workers_per_gpu=0, train=dict(dataset=dict(data_root=r'{toy_root}')),
             val=dict(data_root=r'{toy_root}'), test=dict(data_root=r'{toy_root}'))
 log_config = dict(interval=1)
-lr_config = dict(step=[1], warmup_iters=2)
+lr_config = dict(warmup_iters=2)
 runner = dict(max_epochs=2)
 evaluation = dict(interval=1)
 """)

@@ -38,12 +38,12 @@ def main():
     args = parse_args()
     cfg = load_config(args.config, args.cfg_options)
     setup_multi_processes(cfg)
-    distributed = init_distributed(args.launcher)
+    init_distributed(args.launcher)
     logger = get_root_logger(log_level=cfg.log_level)
     dataset = build_test_dataset(cfg)
     model = revert_sync_batchnorm(build_model(cfg, args.checkpoint, args.allow_pickle, logger, complete=True))
     out = make_work_dir(args.out or os.path.join(args.work_dir or os.path.join('work_dirs', Path(args.config).stem), 'results'))
-    test_videos(wrap_model(model, distributed), build_test_loader(dataset, cfg.data.workers_per_gpu), out, args.show_dir)
+    test_videos(wrap_model(model, distributed=False), build_test_loader(dataset, cfg.data.workers_per_gpu), out, args.show_dir)
     if get_dist_info()[0] == 0:
         if args.eval is not None:
             metrics = evaluate(out, dataset)

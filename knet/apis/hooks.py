@@ -7,6 +7,7 @@ from mmcv.runner import HOOKS, RUNNERS, EpochBasedRunner, Hook, master_only
 from mmcv.runner.checkpoint import save_checkpoint
 from tqdm import tqdm
 
+from knet.apis.distributed import wrap_model
 from knet.apis.test import evaluate, progress_interval, test_videos
 from knet.evaluation import format_table
 from knet.files import whole_file
@@ -20,6 +21,15 @@ class KNetRunner(EpochBasedRunner):
     Checkpoints are written whole or not at all, and read by `knet.models.checkpoint` (safe, and complete on resuming).
     """
     allow_pickle = False
+
+    def run(self, *args, **kwargs) -> None:
+        """Run the workflow; progress bars end with it, also where it fails."""
+        try:
+            super().run(*args, **kwargs)
+        finally:
+            for hook in self.hooks:
+                if isinstance(hook, ProgressBarHook):
+                    hook.close()
 
     def load_checkpoint(self, filename: str, map_location: str = 'cpu', strict: bool = True, revise_keys=()) -> Dict:
         """Weights to go on with (mmcv calls this on resuming): all of the model's must be in the file."""
@@ -40,6 +50,7 @@ class KNetRunner(EpochBasedRunner):
 @HOOKS.register_module()
 class ProgressBarHook(Hook):
     """A bar over all iterations, with the time left and the loss."""
+    bar = None
 
     @master_only
     def before_run(self, runner):
@@ -50,9 +61,10 @@ class ProgressBarHook(Hook):
         self.bar.set_postfix(loss=f'{runner.outputs["log_vars"]["loss"]:.3f}', refresh=False)
         self.bar.update()
 
-    @master_only
-    def after_run(self, runner):
-        self.bar.close()
+    def close(self) -> None:
+        """Leave the bar as it is and go to the next line."""
+        if self.bar is not None:
+            self.bar.close()
 
 
 class VideoEvalHook(Hook):
@@ -76,7 +88,8 @@ class VideoEvalHook(Hook):
             return
         # the loader draws a seed; validation must not change the training that follows
         state = torch.get_rng_state()
-        test_videos(runner.model, self.loader, self.result_path)
+        # without the distributed wrapper: nothing is synchronized in testing
+        test_videos(wrap_model(runner.model.module, distributed=False), self.loader, self.result_path)
         torch.set_rng_state(state)
         runner.model.train()
         self._evaluate(runner)

@@ -56,9 +56,10 @@ def test_videos(model: nn.Module, loader: DataLoader, result_path: str, show_dir
     barrier()
     model.eval()
     to_train_ids = dataset.label_space.model_to_train
-    with SequenceRenderer(show_dir, dataset.label_space, fps) if show_dir else contextlib.nullcontext() as renderer:
-        frames = zip(loader.sampler, loader)
-        for index, data in tqdm(frames, 'testing', len(loader), unit='frame', disable=rank != 0, mininterval=progress_interval()):
+    with contextlib.ExitStack() as stack:
+        renderer = stack.enter_context(SequenceRenderer(show_dir, dataset.label_space, fps)) if show_dir else None
+        bar = stack.enter_context(tqdm(desc='testing', total=len(loader), unit='frame', disable=rank != 0, mininterval=progress_interval()))
+        for index, data in zip(loader.sampler, loader):
             record = dataset.records[index]
             with torch.no_grad():
                 result = model(return_loss=False, **data)[0]
@@ -69,6 +70,7 @@ def test_videos(model: nn.Module, loader: DataLoader, result_path: str, show_dir
                 image = read_png(record.image)[..., ::-1]
                 truth = read_panoptic(record.panoptic) if record.panoptic else (None, None)
                 renderer.add(record.sequence, record.frame, image, semantic, result['instance'], *truth)
+            bar.update()
     barrier()
 
 

@@ -1,11 +1,13 @@
 """Bad input to the command lines: one clear line, exit status 1, nothing half-written."""
 import importlib.util
+import logging
 import shutil
 import sys
 
 import numpy as np
 import pytest
 import torch
+from mmcv.utils.logging import logger_initialized
 
 from knet.step_format import scan_split, write_panoptic
 from tests.conftest import ROOT, assert_one_line_error, run_tool
@@ -23,6 +25,9 @@ def call(monkeypatch, capsys):
         module = importlib.util.module_from_spec(spec)
         spec.loader.exec_module(module)
         monkeypatch.setattr(sys, 'argv', [tool, *map(str, args)])
+        for name in ('mmdet', 'mmcv'):  # loggers of an earlier call hold its captured stderr
+            logging.getLogger(name).handlers.clear()
+            logger_initialized.pop(name, None)
         with pytest.raises(SystemExit) as ended, report_input_errors():
             module.main()
         assert ended.value.code == 1
@@ -102,8 +107,9 @@ def test_unwritable_work_dir(call, tiny_config, tmp_path):
     assert 'cannot be written to' in call('train', tiny_config, '--work-dir', tmp_path / 'file' / 'w')
 
 
-def test_pretrained_backbone_that_cannot_be_fetched(call, tiny_config, tmp_path):
-    line = call('train', tiny_config, '--work-dir', tmp_path, '--cfg-options', 'model.backbone.init_cfg.type=Pretrained',
+def test_pretrained_backbone_that_cannot_be_fetched(call, toy_root, tmp_path):
+    config = ROOT / 'configs/det/video_knet_kitti_step/video_knet_s3_r50_rpn_1x_kitti_step_sigmoid_stride2_mask_embed_link_ffn_joint_train.py'
+    line = call('train', config, '--work-dir', tmp_path, '--no-validate', '--cfg-options', f'{TRAIN_ROOT}={toy_root}',
                 f'model.backbone.init_cfg.checkpoint={tmp_path}/none.pth')
     assert 'none.pth cannot be loaded' in line and 'model.backbone.init_cfg=None' in line
 

@@ -67,6 +67,16 @@ def test_every_parameter_gets_a_gradient(model, pairs):
     assert [name for name, parameter in model.named_parameters() if parameter.grad is None] == []
 
 
+def test_fpn_levels_that_nothing_reads_are_frozen(tiny_config):
+    config = Config.fromfile(tiny_config).model
+    config.neck.update(num_outs=6, add_extra_convs='on_output')
+    wide = build_detector(config).train()
+    total(wide.forward_train(**batch(SHARED))).backward()
+    frozen = {name for name, parameter in wide.named_parameters() if not parameter.requires_grad}
+    assert frozen == {f'neck.fpn_convs.{i}.conv.{kind}' for i in (4, 5) for kind in ('weight', 'bias')}
+    assert all(parameter.grad is not None for parameter in wide.parameters() if parameter.requires_grad)
+
+
 def test_log_keys_do_not_depend_on_the_frames(model):
     keys = [set(model.train().forward_train(**batch(p))) for p in (SHARED, NO_THINGS, NOTHING_IN_COMMON)]
     assert keys[0] == keys[1] == keys[2] and {'loss_track', 'loss_rpn_seg_ref_rpn', 's2_loss_dice_ref'} <= keys[0]

@@ -38,6 +38,13 @@ def test_files_of_two_sequences(tmp_path):
     assert (tmp_path / 'tracks' / '7' / '000007_000002.png').exists()
 
 
+def test_interrupted_sequence_leaves_no_video(tmp_path):
+    with pytest.raises(KeyboardInterrupt), SequenceRenderer(tmp_path, STEP) as renderer:
+        renderer.add(2, 0, *frame(0))
+        raise KeyboardInterrupt
+    assert not list((tmp_path / 'videos').iterdir())
+
+
 def test_frames_of_another_size_are_refused_and_no_frames_make_no_file(tmp_path):
     writer = VideoWriter(tmp_path / 'a.mp4', 10)
     writer.close()

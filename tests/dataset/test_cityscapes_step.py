@@ -1,0 +1,48 @@
+"""Cityscapes-STEP: images with two maps each."""
+import cv2
+import numpy as np
+import pytest
+
+from knet.data import CityscapesSTEPDataset
+from knet.errors import InputError
+from knet.step_format import write_png
+
+PIPELINE = [dict(type='LoadFrames'), dict(type='PackFrames')]
+
+
+@pytest.fixture
+def root(tmp_path):
+    """One image of 8x8: road (0), two cars (13) marked as objects 0 and 1, a group of cars, void."""
+    instances = np.full((8, 8), 0, np.uint16)
+    instances[2:4, 0:3], instances[2:4, 4:7], instances[6] = 13000, 13001, 13
+    semantic = np.where(instances >= 13, 13, 0).astype(np.uint8)
+    semantic[0], instances[0] = 255, 255
+    write_png(tmp_path / 'leftImg8bit/train/aachen/aachen_000001_000019_leftImg8bit.png', np.zeros((8, 8, 3), np.uint8))
+    name = tmp_path / 'gtFine/train/aachen/aachen_000001_000019_gtFine'
+    write_png(f'{name}_labelTrainIds.png', semantic)
+    write_png(f'{name}_instanceTrainIds.png', instances)
+    return tmp_path
+
+
+def test_objects_and_groups(root):
+    item = CityscapesSTEPDataset(root, 'train', PIPELINE)[0]
+    assert item['gt_labels'].data.tolist() == [1, 1]  # model class of cars
+    assert item['gt_masks'].data.masks.sum((1, 2)).tolist() == [6, 6]  # object number 0 is an object; the group is none
+    assert item['img_metas'].data['filename'].endswith('aachen_000001_000019_leftImg8bit.png')
+    assert 'ref_img' not in item and 'gt_instance_ids' not in item
+
+
+def test_image_without_maps(root):
+    next((root / 'gtFine/train/aachen').glob('*instance*')).unlink()
+    with pytest.raises(InputError, match='has no map .*instanceTrainIds.png'):
+        CityscapesSTEPDataset(root, 'train', PIPELINE)
+    assert len(CityscapesSTEPDataset(root, 'train', PIPELINE, test_mode=True)) == 1
+
+
+def test_missing_split_and_maps_of_two_sizes(root):
+    with pytest.raises(InputError, match='leftImg8bit/val holds no images'):
+        CityscapesSTEPDataset(root, 'val', PIPELINE)
+    path = next((root / 'gtFine/train/aachen').glob('*instance*'))
+    cv2.imwrite(str(path), np.zeros((8, 9), np.uint16))
+    with pytest.raises(InputError, match=r'not a map of the size \(8, 8\)'):
+        CityscapesSTEPDataset(root, 'train', PIPELINE)[0]
