@@ -38,7 +38,7 @@ from knet.files import whole_file
 from knet.label_space import STEP
 from knet.step_format import frame_name, write_panoptic, write_png
 
-VERSION = 5  # to be raised with each change of what is drawn
+VERSION = 7  # to be raised with each change of what is drawn
 MARKER = 'toy_step.json'
 SEQUENCES = {'train': (0, 1, 3, 4, 5, 9, 11, 12, 15, 17, 19, 20), 'val': (2, 6, 7, 8, 10, 13, 14, 16, 18)}
 VOID = STEP.void
@@ -47,7 +47,8 @@ VOID = STEP.void
 CAMERA_HEIGHT = 1.65
 NEAR, FAR = 3.5, 70.0  # objects nearer and walls farther than this are not drawn
 FACADE = 9.0  # length of a facade or hedge along the street
-SMALLEST_SEGMENT = 50  # pixels; what remains visible of an object below this is void, as no annotator would mark it
+SMALLEST_SEGMENT = 80  # pixels
+LEAST_VISIBLE = 0.35  # share of an object's pixels in the image; what is seen of it below either is void
 
 
 @dataclass
@@ -167,7 +168,7 @@ class Street:
 
     def __init__(self, rng: np.random.Generator, frames: int, size: Tuple[int, int]):
         self.height, self.width = size
-        self.focal, self.horizon = 2.3 * self.height, 0.42 * self.height  # pixels
+        self.focal, self.horizon = 2.8 * self.height, 0.4 * self.height  # pixels
         self.road = rng.uniform(3.6, 4.6)  # half of its width
         self.sidewalk = self.road + 2.3
         self.crossing = rng.uniform(12.5, 15) if rng.random() < 0.65 else 10 * FAR
@@ -222,17 +223,18 @@ class Street:
         """
         image, semantic = self._surroundings(index)
         instance = np.zeros(semantic.shape, np.int32)
+        drawn = np.zeros(1 + max(actor.instance for actor in self.actors), np.int64)  # pixels of each object, hidden ones too
         travelled = self.camera(index)[1]
         for actor in sorted(self.actors, key=lambda actor: -actor.place(index)[1]):
             if NEAR < actor.place(index)[1] - travelled < FAR:
-                self._draw(actor, index, image, semantic, instance)
+                drawn[actor.instance] += self._draw(actor, index, image, semantic, instance)
         if self.hood:
             rows, cols = np.mgrid[:self.height, :self.width]
             hood = rows > self.height * (1 - self.hood * (1 - (2 * cols / self.width - 1) ** 2))
             image[hood], semantic[hood], instance[hood] = (38, 40, 44), VOID, 0
-        small = np.bincount(instance.ravel())[instance] < SMALLEST_SEGMENT
-        semantic[small & (instance > 0)] = VOID
-        instance[small] = 0
+        seen = np.bincount(instance.ravel(), minlength=len(drawn))
+        unclear = ((seen < SMALLEST_SEGMENT) | (seen < LEAST_VISIBLE * drawn))[instance] & (instance > 0)
+        semantic[unclear], instance[unclear] = VOID, 0
         mean, drift, period = self.light
         noise = np.random.default_rng([self.grain, index]).normal(0, 4, image.shape)
         image *= self.tint * (mean + drift * np.sin(2 * np.pi * index / period))
@@ -291,8 +293,8 @@ class Street:
         rows, cols = (axis[solid] for axis in np.nonzero(hit))
         image[rows, cols], semantic[rows, cols] = colour[solid], label[solid]
 
-    def _draw(self, actor: Actor, index: int, image, semantic, instance) -> None:
-        """Draw an actor and its shadow over what lies behind it, in place."""
+    def _draw(self, actor: Actor, index: int, image, semantic, instance) -> int:
+        """Draw an actor and its shadow over what lies behind it, in place; returns the number of its pixels."""
         pan, travelled = self.camera(index)
         x, z = actor.place(index)
         scale = self.focal / (z - travelled)  # pixels per metre
@@ -302,7 +304,7 @@ class Street:
         top, left = bottom - size[0], round(self.width / 2 + pan + x * scale - size[1] / 2)
         y0, y1, x0, x1 = max(top, 0), min(bottom, self.height), max(left, 0), min(left + size[1], self.width)
         if y0 >= y1 or x0 >= x1:
-            return
+            return 0
         colour = cv2.resize(sprite.colour, (size[1], size[0]), interpolation=cv2.INTER_AREA)
         classes = cv2.resize(sprite.classes, (size[1], size[0]), interpolation=cv2.INTER_NEAREST)
         if actor.place(index + 0.5)[0] < actor.place(index - 0.5)[0]:
@@ -315,6 +317,7 @@ class Street:
         cv2.ellipse(shadow, (left + size[1] // 2 - x0, bottom - y0), (size[1] // 2, max(1, size[0] // 12)), 0, 0, 360, 1, -1)
         image[area][(shadow > 0) & ~solid] *= 0.6
         image[area][solid], semantic[area][solid], instance[area][solid] = colour[solid], classes[solid], actor.instance
+        return int(solid.sum())
 
 
 def sequence_numbers(split: str, count: int) -> List[int]:

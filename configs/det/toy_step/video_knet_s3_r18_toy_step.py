@@ -15,8 +15,8 @@ model = dict(
     roi_head=dict(mask_head=dict(num_proposals=16, in_channels=64, feedforward_channels=256, mask_upsample_stride=2)),
     track_head=dict(in_channels=64, fc_out_channels=64, embed_channels=64))
 data = dict(samples_per_gpu=2, workers_per_gpu=1)
-optimizer = dict(lr=1e-3, paramwise_cfg=dict(custom_keys=dict(backbone=dict(lr_mult=1.0))))
+optimizer = dict(lr=2e-3, paramwise_cfg=dict(custom_keys=dict(backbone=dict(lr_mult=1.0))))
 lr_config = dict(
     _delete_=True, policy='CosineAnnealing', by_epoch=False, min_lr_ratio=0.01, warmup='linear', warmup_iters=100, warmup_ratio=0.01)
-runner = dict(max_epochs=6)
-evaluation = dict(interval=3)
+runner = dict(max_epochs=7)
+evaluation = dict(interval=4)
