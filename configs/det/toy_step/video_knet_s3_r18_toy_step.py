@@ -12,7 +12,13 @@ model = dict(
         out_channels=64,
         feat_downsample_stride=2,
         localization_fpn=dict(feat_channels=64, upsample_times=3, positional_encoding=dict(num_feats=32))),
-    roi_head=dict(mask_head=dict(num_proposals=16, in_channels=64, feedforward_channels=256, mask_upsample_stride=2)),
+    roi_head=dict(
+        mask_head=dict(
+            num_proposals=16,
+            in_channels=64,
+            feedforward_channels=256,
+            mask_upsample_stride=2,
+            loss_rank=dict(_delete_=True, type='CrossEntropyLoss', use_sigmoid=False, loss_weight=0.1))),
     track_head=dict(in_channels=64, fc_out_channels=64, embed_channels=64))
 data = dict(samples_per_gpu=2, workers_per_gpu=1)
 optimizer = dict(lr=2e-3, paramwise_cfg=dict(custom_keys=dict(backbone=dict(lr_mult=1.0))))

@@ -5,7 +5,7 @@ crop_size = (96, 224)
 img_norm_cfg = dict(mean=[123.675, 116.28, 103.53], std=[58.395, 57.12, 57.375], to_rgb=True)
 train_pipeline = [
     dict(type='LoadFrames'),
-    dict(type='ResizeFrames', img_scale=(320, 96), ratio_range=(0.9, 1.1)),
+    dict(type='ResizeFrames', img_scale=(320, 96), ratio_range=(0.8, 1.25)),
     dict(type='FlipFrames', flip_ratio=0.5),
     dict(type='CropFrames', crop_size=crop_size),
     dict(type='EachFrame', transform=dict(type='Normalize', **img_norm_cfg)),
