@@ -6,12 +6,21 @@ import argparse
 import os
 from pathlib import Path
 
-from mmcv import DictAction
 from mmcv.cnn.utils import revert_sync_batchnorm
 from mmcv.runner import get_dist_info
 from mmdet.utils import get_root_logger, setup_multi_processes
 
-from knet.apis import build_model, build_test_dataset, evaluate, init_distributed, load_config, make_work_dir, test_videos, wrap_model
+from knet.apis import (
+    add_common_options,
+    build_model,
+    build_test_dataset,
+    evaluate,
+    init_distributed,
+    load_config,
+    make_work_dir,
+    test_videos,
+    wrap_model,
+)
 from knet.data import build_test_loader
 from knet.errors import report_input_errors
 from knet.evaluation import format_table, write_json
@@ -26,11 +35,7 @@ def parse_args():
     parser.add_argument('--show-dir', help='also write coloured maps and videos into this folder')
     parser.add_argument('--eval', nargs='*', choices=['STQ', 'VPQ'], metavar='METRIC',
                         help='evaluate: STQ, VPQ (both without a name); the split must have ground truth')
-    parser.add_argument('--allow-pickle', action='store_true',
-                        help='load checkpoints that ask for more than tensors and numbers; only for files whose source you trust')
-    parser.add_argument('--cfg-options', nargs='+', action=DictAction, metavar='KEY=VALUE', help='change settings of the config')
-    parser.add_argument('--launcher', choices=['none', 'pytorch', 'slurm'], default='none', help='what started this process')
-    parser.add_argument('--local-rank', '--local_rank', type=int, help='set by launchers; not used')
+    add_common_options(parser)
     return parser.parse_args()
 
 

@@ -8,11 +8,10 @@ import time
 from pathlib import Path
 
 import torch
-from mmcv import DictAction
 from mmcv.runner import get_dist_info
 from mmdet.utils import get_root_logger, setup_multi_processes
 
-from knet.apis import init_distributed, load_config, make_work_dir, shared_seed, train_detector
+from knet.apis import add_common_options, init_distributed, load_config, make_work_dir, shared_seed, train_detector
 from knet.errors import report_input_errors
 
 
@@ -27,11 +26,7 @@ def parse_args():
     parser.add_argument('--gpu-id', type=int, default=0, help='GPU of a run without launcher')
     parser.add_argument('--seed', type=int, help='seed of all random streams (default: a random one, which the log names)')
     parser.add_argument('--deterministic', action='store_true', help='use deterministic CUDA algorithms')
-    parser.add_argument('--allow-pickle', action='store_true',
-                        help='load checkpoints that ask for more than tensors and numbers; only for files whose source you trust')
-    parser.add_argument('--cfg-options', nargs='+', action=DictAction, metavar='KEY=VALUE', help='change settings of the config')
-    parser.add_argument('--launcher', choices=['none', 'pytorch', 'slurm'], default='none', help='what started this process')
-    parser.add_argument('--local-rank', '--local_rank', type=int, help='set by launchers; not used')
+    add_common_options(parser)
     return parser.parse_args()
 
 

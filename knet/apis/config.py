@@ -1,9 +1,10 @@
-"""Reading of configs, with the check that options on the command line exist."""
+"""Options of the command lines and reading of configs, with the check that options on the command line exist."""
+import argparse
 import difflib
 import inspect
 from typing import Dict, Optional, Type
 
-from mmcv import Config
+from mmcv import Config, DictAction
 from mmcv.runner import HOOKS, OPTIMIZERS, RUNNERS
 from mmcv.utils import Registry
 from mmdet.datasets import DATASETS, PIPELINES
@@ -15,6 +16,15 @@ from knet.errors import InputError
 from knet.models.quasi_dense_tracker import TRACKERS
 
 REGISTRIES = (MODELS, DATASETS, PIPELINES, TRACKERS, HOOKS, OPTIMIZERS, RUNNERS)
+
+
+def add_common_options(parser: argparse.ArgumentParser) -> None:
+    """The options that all command lines with a config have."""
+    parser.add_argument('--allow-pickle', action='store_true',
+                        help='load checkpoints that ask for more than tensors and numbers; only for files whose source you trust')
+    parser.add_argument('--cfg-options', nargs='+', action=DictAction, metavar='KEY=VALUE', help='change settings of the config')
+    parser.add_argument('--launcher', choices=['none', 'pytorch', 'slurm'], default='none', help='what started this process')
+    parser.add_argument('--local-rank', '--local_rank', type=int, help='set by launchers; not used')
 
 
 def load_config(path: str, options: Optional[Dict] = None) -> Config:
