@@ -1,4 +1,4 @@
-# The quick start's small Video K-Net: ResNet-18 and 128 channels, from random weights, minutes on a CPU.
+# The quick start's small Video K-Net: half-width ResNet-18 and 64 channels, from random weights, minutes on a CPU.
 _base_ = [
     '../_base_/models/video_knet_s3_r50_fpn.py', '../_base_/datasets/toy_step.py', '../_base_/schedules/adamw_12e.py',
     '../_base_/default_runtime.py'
