@@ -26,3 +26,4 @@ lr_config = dict(
     _delete_=True, policy='CosineAnnealing', by_epoch=False, min_lr_ratio=0.01, warmup='linear', warmup_iters=100, warmup_ratio=0.01)
 runner = dict(max_epochs=7)
 evaluation = dict(interval=4)
+log_config = dict(interval=120)
