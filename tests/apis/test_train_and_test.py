@@ -71,6 +71,18 @@ def test_predictions_have_the_images_size_and_are_evaluated(trained, tiny_config
         assert (show / 'videos' / f'{sequence:06d}.mp4').stat().st_size > 1000
 
 
+def test_two_processes_write_the_same_predictions_as_one(trained, tiny_config, tmp_path):
+    args = ['tools/test.py', tiny_config, trained[0] / 'latest.pth', '--out']
+    one = run(sys.executable, *args, tmp_path / 'one')
+    two = run(sys.executable, '-m', 'torch.distributed.run', '--standalone', '--nproc_per_node', 2, *args, tmp_path / 'two',
+              '--launcher', 'pytorch', '--eval', 'STQ')
+    assert one.returncode == two.returncode == 0, two.stderr[-3000:]
+    files = [{path.relative_to(tmp_path / name): path.read_bytes() for path in (tmp_path / name / 'panoptic').glob('*/*.png')}
+             for name in ('one', 'two')]
+    assert files[0] == files[1] and len(files[0]) == 8
+    assert two.stdout.count('STQ by class') == 1
+
+
 def test_earlier_predictions_do_not_mix_with_new_ones(trained, tiny_config, tmp_path):
     stale, foreign = tmp_path / 'panoptic' / '2' / '000002_009999.png', tmp_path / 'panoptic' / 'notes.txt'
     stale.parent.mkdir(parents=True)
