@@ -15,8 +15,8 @@ VENV=${VENV:-.venv}
 if [ -z "${PYTHON:-}" ]; then
     for PYTHON in python3.11 python3; do "$PYTHON" -c '' 2>/dev/null && break; done
 fi
-"$PYTHON" -c 'import sys, venv; sys.exit(not (3, 8) <= sys.version_info[:2] <= (3, 12))' 2>/dev/null || {
-    echo "setup: '$PYTHON' is no Python 3.8 to 3.12 with the venv module; name one: PYTHON=/path/to/python3.11 sh $0" >&2
+"$PYTHON" -c 'import sys, venv; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 12))' 2>/dev/null || {
+    echo "setup: '$PYTHON' is no Python 3.11 or 3.12 with the venv module, which the pinned packages need; name one: PYTHON=/path/to/python3.11 sh $0" >&2
     exit 1
 }
 

@@ -6,7 +6,6 @@ from typing import Dict, Optional, Type
 
 from mmcv import Config, DictAction
 from mmcv.runner import HOOKS, OPTIMIZERS, RUNNERS
-from mmcv.utils import Registry
 from mmdet.datasets import DATASETS, PIPELINES
 from mmdet.models.builder import MODELS
 
@@ -78,5 +77,4 @@ def _takes(config: Dict, argument: str) -> bool:
 
 def find_class(name: Optional[str]) -> Optional[Type]:
     """The registered class of a config's `type`, None if there is none."""
-    registries = [registry for registry in REGISTRIES if isinstance(registry, Registry)]
-    return next(filter(None, (registry.get(name) for registry in registries)), None) if name else None
+    return next(filter(None, (registry.get(name) for registry in REGISTRIES)), None) if name else None
