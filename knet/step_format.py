@@ -1,6 +1,6 @@
 """The STEP layout on disk: file names, the panoptic encoding, reading and writing of single frames.
 
-    <split>/{sequence:06d}_{frame:06d}_leftImg8bit.png   image
+    <split>/{sequence:06d}_{frame:06d}_leftImg8bit.png   image; .jpg where a download's JPEG is kept as it is
     <split>/{sequence:06d}_{frame:06d}_panoptic.png      RGB: R = train id (255 void), G * 256 + B = instance id
     <split>/{sequence:06d}_{frame:06d}_depth.png         uint16, metres * 256 (optional)
 
@@ -23,7 +23,7 @@ PNG_BEGIN, PNG_END = b'\x89PNG', b'IEND\xaeB`\x82'
 # Label maps in this form are read twice as fast as with OpenCV's defaults, and written as fast; they are a tenth larger.
 LABEL_PNG = (cv2.IMWRITE_PNG_COMPRESSION, 3, cv2.IMWRITE_PNG_STRATEGY, cv2.IMWRITE_PNG_STRATEGY_DEFAULT,
              cv2.IMWRITE_PNG_FILTER, cv2.IMWRITE_PNG_FILTER_UP)
-FILE_NAME = re.compile(r'(\d{6,})_(\d{6,})_(leftImg8bit|panoptic|depth)\.png')
+FILE_NAME = re.compile(r'(\d{6,})_(\d{6,})_(leftImg8bit(?=\.png|\.jpg)|panoptic(?=\.png)|depth(?=\.png))\.(?:png|jpg)')
 
 
 def frame_name(sequence: int, frame: int) -> str:
@@ -70,6 +70,25 @@ def read_png(path, flags: int = cv2.IMREAD_UNCHANGED) -> np.ndarray:
     if image is None:
         raise InputError(f'{path} is not a readable image ({data.size} bytes): the file is damaged or incomplete')
     return image
+
+
+def read_png_size(path) -> Tuple[int, int]:
+    """Height and width of a PNG in pixels, from its first bytes; its last ones tell whether it is whole.
+
+    Raises:
+        InputError: the file is missing, cut off or no PNG.
+    """
+    try:
+        with open(path, 'rb') as file:
+            head = file.read(24)
+            size = file.seek(0, os.SEEK_END)
+            file.seek(max(0, size - len(PNG_END)))
+            tail = file.read()
+    except OSError as error:
+        raise InputError(f'cannot read {path}: {error.strerror}') from None
+    if not head.startswith(PNG_BEGIN) or tail != PNG_END:
+        raise InputError(f'{path} is not a whole PNG ({size} bytes): the file is damaged or incomplete')
+    return int.from_bytes(head[20:24], 'big'), int.from_bytes(head[16:20], 'big')
 
 
 def read_panoptic(path) -> Tuple[np.ndarray, np.ndarray]:

@@ -1,6 +1,6 @@
-"""Test a detector on videos: write predictions and coloured images, evaluate them.
+"""Test a detector on videos or images: write predictions and coloured images, evaluate them.
 
-    python tools/test.py CONFIG CHECKPOINT [--out DIR] [--eval STQ VPQ] [--show-dir DIR]
+    python tools/test.py CONFIG CHECKPOINT [--out DIR] [--eval STQ VPQ | --eval PQ] [--show-dir DIR]
 """
 import argparse
 import os
@@ -15,26 +15,28 @@ from knet.apis import (
     build_model,
     build_test_dataset,
     evaluate,
+    format_metrics,
     init_distributed,
     load_config,
     make_work_dir,
-    test_videos,
+    metric_names,
+    test_sequences,
     wrap_model,
 )
 from knet.data import build_test_loader
-from knet.errors import report_input_errors
-from knet.evaluation import format_table, write_json
+from knet.errors import InputError, report_input_errors
+from knet.evaluation import write_json
 
 
 def parse_args():
-    parser = argparse.ArgumentParser(description='Test a detector on videos')
+    parser = argparse.ArgumentParser(description='Test a detector on videos or images')
     parser.add_argument('config', help='config file')
     parser.add_argument('checkpoint', help='checkpoint file')
     parser.add_argument('--work-dir', help='where the results go without --out (default: work_dirs/<name of the config>)')
     parser.add_argument('--out', help='folder of the predictions (default: <work dir>/results)')
     parser.add_argument('--show-dir', help='also write coloured maps and videos into this folder')
-    parser.add_argument('--eval', nargs='*', choices=['STQ', 'VPQ'], metavar='METRIC',
-                        help='evaluate: STQ, VPQ (both without a name); the split must have ground truth')
+    parser.add_argument('--eval', nargs='*', choices=['STQ', 'VPQ', 'PQ'], metavar='METRIC',
+                        help='evaluate: STQ, VPQ (both without a name), on images PQ; the split must have ground truth')
     add_common_options(parser)
     return parser.parse_args()
 
@@ -46,13 +48,16 @@ def main():
     init_distributed(args.launcher)
     logger = get_root_logger(log_level=cfg.log_level)
     dataset = build_test_dataset(cfg)
+    wrong = sorted(set(args.eval or ()) - set(metric_names(dataset)))
+    if wrong:
+        raise InputError(f'--eval {wrong[0]}: the test set of {args.config} is evaluated by {" and ".join(metric_names(dataset))}')
     model = revert_sync_batchnorm(build_model(cfg, args.checkpoint, args.allow_pickle, logger, complete=True))
     out = make_work_dir(args.out or os.path.join(args.work_dir or os.path.join('work_dirs', Path(args.config).stem), 'results'))
-    test_videos(wrap_model(model, distributed=False), build_test_loader(dataset, cfg.data.workers_per_gpu), out, args.show_dir)
+    test_sequences(wrap_model(model, distributed=False), build_test_loader(dataset, cfg.data.workers_per_gpu), out, args.show_dir)
     if get_dist_info()[0] == 0:
         if args.eval is not None:
             metrics = evaluate(out, dataset)
-            print(format_table(metrics, metrics=[name.lower() for name in args.eval or ('STQ', 'VPQ')]))
+            print(format_metrics(metrics, args.eval or metric_names(dataset)))
             write_json(metrics, str(out / 'metrics.json'))
             print(f'figures: {out / "metrics.json"}')
         print(f'predictions: {out / "panoptic"}')

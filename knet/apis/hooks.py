@@ -1,4 +1,4 @@
-"""What a training run does beside training: progress bar, validation on videos, checkpoints that are whole."""
+"""What a training run does beside training: progress bar, validation, checkpoints that are whole."""
 from pathlib import Path
 from typing import Dict, Optional
 
@@ -8,8 +8,7 @@ from mmcv.runner.checkpoint import save_checkpoint
 from tqdm import tqdm
 
 from knet.apis.distributed import wrap_model
-from knet.apis.test import evaluate, progress_interval, test_videos
-from knet.evaluation import format_table
+from knet.apis.test import evaluate, format_metrics, headline, progress_interval, test_sequences
 from knet.files import whole_file
 from knet.models.checkpoint import load_weights
 
@@ -67,10 +66,11 @@ class ProgressBarHook(Hook):
             self.bar.close()
 
 
-class VideoEvalHook(Hook):
-    """Test and evaluate on the validation videos every `interval` epochs and after the last one.
+class ValidationHook(Hook):
+    """Test and evaluate on the validation set every `interval` epochs and after the last one.
 
-    All processes test their share of the sequences, the first one evaluates. STQ, AQ, SQ and VPQ go to the log.
+    All processes test their share of the sequences, the first one evaluates. STQ, AQ, SQ and VPQ, of images PQ, SQ, RQ and mIoU,
+    go to the log.
 
     Args:
         loader: See `knet.data.build_test_loader`.
@@ -89,7 +89,7 @@ class VideoEvalHook(Hook):
         # the loader draws a seed; validation must not change the training that follows
         state = torch.get_rng_state()
         # without the distributed wrapper: nothing is synchronized in testing
-        test_videos(wrap_model(runner.model.module, distributed=False), self.loader, self.result_path)
+        test_sequences(wrap_model(runner.model.module, distributed=False), self.loader, self.result_path)
         torch.set_rng_state(state)
         runner.model.train()
         self._evaluate(runner)
@@ -97,12 +97,7 @@ class VideoEvalHook(Hook):
     @master_only
     def _evaluate(self, runner):
         metrics = evaluate(self.result_path, self.loader.dataset)
-        runner.logger.info('validation after epoch %d\n%s', runner.epoch + 1, format_table(metrics))
+        runner.logger.info('validation after epoch %d\n%s', runner.epoch + 1, format_metrics(metrics))
         for name, value in headline(metrics).items():
             runner.log_buffer.output[name] = value
         runner.log_buffer.ready = True
-
-
-def headline(metrics: Dict) -> Dict[str, float]:
-    """The figures of an evaluation that a training log shows: STQ, AQ, SQ and the mean VPQ over the window sizes."""
-    return dict(STQ=metrics['stq']['STQ'], AQ=metrics['stq']['AQ'], SQ=metrics['stq']['SQ'], VPQ=metrics['vpq']['VPQ'])

@@ -1,9 +1,9 @@
-"""Testing: run a model over videos, write predictions, evaluate them."""
+"""Testing: run a model over videos or images, write predictions, evaluate them."""
 import contextlib
 import re
 import sys
 from pathlib import Path
-from typing import Dict, Optional
+from typing import Dict, Optional, Sequence
 
 import torch
 from mmcv import Config
@@ -14,8 +14,8 @@ from torch.utils.data import DataLoader
 from tqdm import tqdm
 
 from knet.errors import InputError
-from knet.evaluation import evaluate_folders
-from knet.step_format import frame_name, read_panoptic, read_png, write_panoptic
+from knet.evaluation import ImagePanopticEvaluator, evaluate_folders, format_image_table, format_table
+from knet.step_format import read_panoptic, read_png, write_panoptic
 from knet.visualization import SequenceRenderer
 
 
@@ -25,18 +25,24 @@ def barrier() -> None:
         torch.distributed.barrier()
 
 
+def prediction_file(result_path: Path, record) -> Path:
+    """Where the prediction of a data set's record lies."""
+    return result_path / 'panoptic' / record.folder / f'{record.name}.png'
+
+
 def clear_predictions(result_path: Path) -> None:
     """Remove the predictions of an earlier test below `result_path`/panoptic; files with other names stay."""
     for path in (result_path / 'panoptic').glob('*/*.png'):
-        if re.fullmatch(r'\d{6,}_\d{6,}\.png', path.name):
+        if re.fullmatch(r'([a-z-]+_)?\d{6,}_\d{6,}\.png', path.name):
             path.unlink()
 
 
-def test_videos(model: nn.Module, loader: DataLoader, result_path: str, show_dir: Optional[str] = None, fps: int = 10) -> None:
-    """Segment and track this process's share of the sequences and write what comes out.
+def test_sequences(model: nn.Module, loader: DataLoader, result_path: str, show_dir: Optional[str] = None, fps: int = 10) -> None:
+    """Segment and track this process's share of the sequences (or images) and write what comes out.
 
-    Writes `result_path`/panoptic/<sequence>/<sequence:06d>_<frame:06d>.png in STEP encoding (train ids, track ids), in the
-    size of the images; with `show_dir` also coloured maps and videos (see `knet.visualization.SequenceRenderer`).
+    Writes `result_path`/panoptic/<folder>/<name>.png in STEP encoding (train ids, track ids), in the size of the images; folder
+    and name are <sequence> and <sequence:06d>_<frame:06d>, of Cityscapes <city> and <city>_<sequence>_<frame>. With `show_dir`
+    also coloured maps and videos (see `knet.visualization.SequenceRenderer`).
 
     Args:
         model: Wrapped model (`knet.apis.distributed.wrap_model`).
@@ -57,19 +63,20 @@ def test_videos(model: nn.Module, loader: DataLoader, result_path: str, show_dir
     model.eval()
     to_train_ids = dataset.label_space.model_to_train
     with contextlib.ExitStack() as stack:
-        renderer = stack.enter_context(SequenceRenderer(show_dir, dataset.label_space, fps)) if show_dir else None
+        renderer = None
+        if show_dir:
+            renderer = stack.enter_context(SequenceRenderer(show_dir, dataset.label_space, fps if dataset.holds_videos else 0))
         bar = stack.enter_context(tqdm(desc='testing', total=len(loader), unit='frame', disable=rank != 0, mininterval=progress_interval()))
         for index, data in zip(loader.sampler, loader):
             record = dataset.records[index]
             with torch.no_grad():
                 result = model(return_loss=False, **data)[0]
             semantic = to_train_ids[result['semantic']]
-            name = f'{frame_name(record.sequence, record.frame)}.png'
-            write_panoptic(result_path / 'panoptic' / str(record.sequence) / name, semantic, result['instance'])
+            write_panoptic(prediction_file(result_path, record), semantic, result['instance'])
             if renderer:
                 image = read_png(record.image)[..., ::-1]
-                truth = read_panoptic(record.panoptic) if record.panoptic else (None, None)
-                renderer.add(record.sequence, record.frame, image, semantic, result['instance'], *truth)
+                truth = dataset.read_truth(record) if record.panoptic else (None, None)
+                renderer.add(record.folder, record.name, image, semantic, result['instance'], *truth)
             bar.update()
     barrier()
 
@@ -84,15 +91,42 @@ def build_test_dataset(cfg: Config, key: str = 'test'):
     return build_dataset(dict(cfg.data[key], test_mode=True))
 
 
-def evaluate(result_path: str, dataset, nproc: int = 1) -> Dict:
-    """STQ and VPQ of predictions written by `test_videos`.
+def evaluate(result_path: str, dataset) -> Dict:
+    """Measure predictions written by `test_sequences`.
 
     Args:
         result_path: Folder of the predictions.
-        dataset: The data set that was tested; its split folder holds the ground truth.
-        nproc: Number of processes.
+        dataset: The data set that was tested; it must have ground truth.
 
     Returns:
-        See `knet.evaluation.evaluate_folders`.
+        Of videos STQ and VPQ, see `knet.evaluation.evaluate_folders`; of images PQ and mIoU, see
+        `knet.evaluation.ImagePanopticEvaluator`.
+
+    Raises:
+        InputError: a prediction or its ground truth is missing or cannot be used.
     """
-    return evaluate_folders(str(result_path), str(dataset.split_folder), nproc=nproc)
+    if dataset.holds_videos:
+        return evaluate_folders(str(result_path), str(dataset.split_folder))
+    evaluator = ImagePanopticEvaluator()
+    for record in tqdm(dataset.records, desc='evaluating', unit='image', disable=None):
+        if record.panoptic is None:
+            raise InputError(f'{record.image} has no ground truth; the split cannot be evaluated')
+        evaluator.add_image(record.name, *dataset.read_truth(record), *read_panoptic(prediction_file(Path(result_path), record)))
+    return evaluator.result()
+
+
+def metric_names(dataset) -> Sequence[str]:
+    """What `evaluate` measures on a data set: STQ and VPQ, of images PQ."""
+    return ('STQ', 'VPQ') if dataset.holds_videos else ('PQ', )
+
+
+def format_metrics(metrics: Dict, names: Sequence[str] = ('STQ', 'VPQ')) -> str:
+    """Tables of a result of `evaluate`; `names` chooses those of videos."""
+    return format_table(metrics, [name.lower() for name in names]) if 'stq' in metrics else format_image_table(metrics)
+
+
+def headline(metrics: Dict) -> Dict[str, float]:
+    """The figures of a result of `evaluate` that a training log shows; VPQ is the mean over the window sizes."""
+    if 'stq' in metrics:
+        return dict(STQ=metrics['stq']['STQ'], AQ=metrics['stq']['AQ'], SQ=metrics['stq']['SQ'], VPQ=metrics['vpq']['VPQ'])
+    return {name: metrics[name] for name in ('PQ', 'SQ', 'RQ', 'mIoU')}

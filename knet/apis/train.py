@@ -19,7 +19,7 @@ from mmdet.utils import get_root_logger
 from torch import nn
 
 from knet.apis.distributed import wrap_model
-from knet.apis.hooks import VideoEvalHook
+from knet.apis.hooks import ValidationHook
 from knet.apis.test import build_test_dataset
 from knet.data import build_test_loader, build_train_loader
 from knet.errors import InputError
@@ -121,7 +121,7 @@ def train_detector(cfg: Config, work_dir: Path, seed: int, distributed: bool, va
     runner.register_hook(DistSamplerSeedHook())
     if validate:
         val_loader = build_test_loader(val_dataset, cfg.data.workers_per_gpu)
-        runner.register_hook(VideoEvalHook(val_loader, str(work_dir / 'val'), cfg.evaluation.interval), priority='LOW')
+        runner.register_hook(ValidationHook(val_loader, str(work_dir / 'val'), cfg.evaluation.interval), priority='LOW')
     if resume_from:
         runner.resume(resume_from)
     runner.run([loader], [('train', 1)])

@@ -27,7 +27,7 @@ class SequenceSampler(Sampler):
     """Whole sequences in order: the share of one process of a test.
 
     Args:
-        dataset: Has `records` with a `sequence` each, sorted by sequence and frame.
+        dataset: Has `records` with a `sequence` each, those of a sequence in order.
         rank: Number of this process.
         world_size: Number of processes.
     """

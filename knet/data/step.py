@@ -25,6 +25,21 @@ class FrameRecord(NamedTuple):
     image: Path
     panoptic: Optional[Path]
 
+    @property
+    def folder(self) -> str:
+        """Folder of what is written about the frame."""
+        return str(self.sequence)
+
+    @property
+    def name(self) -> str:
+        """Name of what is written about the frame."""
+        return frame_name(self.sequence, self.frame)
+
+
+def read_truth(record: FrameRecord) -> Tuple[np.ndarray, np.ndarray]:
+    """Train ids and instance ids of a frame, see `knet.step_format.read_panoptic`."""
+    return read_panoptic(record.panoptic)
+
 
 @DATASETS.register_module()
 class STEPDataset(Dataset):
@@ -47,6 +62,8 @@ class STEPDataset(Dataset):
     CLASSES = STEP.classes
     PALETTE = STEP.palette
     label_space = STEP
+    holds_videos = True
+    read_truth = staticmethod(read_truth)
 
     def __init__(self, data_root: str, split: str, pipeline: Sequence[Dict], ref_offsets: Sequence[int] = (-2, -1, 1, 2),
                  test_mode: bool = False):
@@ -88,9 +105,4 @@ class STEPDataset(Dataset):
         return int(np.random.choice(candidates)) if candidates else index
 
     def _frame(self, record: FrameRecord) -> Dict:
-        return dict(record=record, label_space=self.label_space, read_truth=None if self.test_mode else read_truth)
-
-
-def read_truth(record: FrameRecord) -> Tuple[np.ndarray, np.ndarray]:
-    """Train ids and instance ids of a frame, see `knet.step_format.read_panoptic`."""
-    return read_panoptic(record.panoptic)
+        return dict(record=record, label_space=self.label_space, read_truth=None if self.test_mode else self.read_truth)

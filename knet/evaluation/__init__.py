@@ -1,4 +1,4 @@
-"""Metrics of video panoptic segmentation: STQ, VPQ, their depth-aware forms DSTQ and DVPQ, and weighted STQ.
+"""Metrics of video panoptic segmentation: STQ, VPQ, their depth-aware forms DSTQ and DVPQ, and weighted STQ; PQ of images.
 
 The package needs NumPy and OpenCV (for tables and plots also terminaltables and matplotlib), neither torch nor mmcv, and can
 be used from any project. What the metrics are and where they come from is said in `stq`, `vpq` and `depth`; the rules that
@@ -24,13 +24,19 @@ whose states are merged:
     evaluator.merge(other)  # other sequences of the same set, for example from another process
     result = evaluator.result()
 
+Images instead of videos: `ImagePanopticEvaluator`, PQ and mIoU (`knet.evaluation.image`).
+
 The keys of the result are listed in `knet.evaluation.result`. User's errors are raised as `knet.errors.InputError`; they name
 the sequence and the frame.
 """
 from knet.evaluation.depth import DepthOptions
 from knet.evaluation.evaluate import evaluate_folders
 from knet.evaluation.evaluator import VideoPanopticEvaluator
+from knet.evaluation.image import ImagePanopticEvaluator
 from knet.evaluation.protocol import PROTOCOLS, Protocol
-from knet.evaluation.report import format_table, write_json
+from knet.evaluation.report import format_image_table, format_table, write_json
 
-__all__ = ['DepthOptions', 'PROTOCOLS', 'Protocol', 'VideoPanopticEvaluator', 'evaluate_folders', 'format_table', 'write_json']
+__all__ = [
+    'DepthOptions', 'ImagePanopticEvaluator', 'PROTOCOLS', 'Protocol', 'VideoPanopticEvaluator', 'evaluate_folders', 'format_image_table',
+    'format_table', 'write_json'
+]

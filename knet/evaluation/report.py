@@ -30,6 +30,17 @@ def format_table(result: dict, metrics: Sequence[str] = METRICS) -> str:
     return '\n\n'.join([head] + tables)
 
 
+def format_image_table(result: dict) -> str:
+    """Table of a result of `knet.evaluation.image`: per class and means, in percent."""
+    keys = ('pq', 'sq', 'rq', 'iou')
+    rows = [[_class_name(result, i), *(_percent(result[key][i]) for key in keys)] for i in range(len(result['classes']))
+            if any(result[key][i] is not None for key in keys)]
+    totals = [['thing', _percent(result['PQ_thing']), '', '', ''], ['stuff', _percent(result['PQ_stuff']), '', '', ''],
+              ['all', *(_percent(result[key]) for key in ('PQ', 'SQ', 'RQ', 'mIoU'))]]
+    head = f'protocol {result["protocol"]}: {result["num_images"]} images, values in percent'
+    return '\n\n'.join([head, _table('PQ and IoU by class (* thing)', ['class', 'PQ', 'SQ', 'RQ', 'IoU'], rows, totals)])
+
+
 def write_json(result: dict, path: Union[str, Path]) -> None:
     """Write a result as JSON with all digits. The file is there whole or not at all.
 

@@ -30,14 +30,14 @@ def track_colours(ids: np.ndarray) -> np.ndarray:
         The shape of `ids` plus (3,), uint8 RGB; no track is black.
     """
     flat = np.asarray(ids, np.int64).ravel()
-    unique, index = np.unique(flat, return_inverse=True)
+    unique, index = np.unique(np.append(flat, 0), return_inverse=True)  # never empty: OpenCV converts no empty image
     # Steps of the golden ratio spread hues evenly for any number of ids; saturation and value vary at other rates.
     hue = unique * 0.61803398875 % 1 * 360
     saturation = 0.55 + 0.4 * (unique * 0.754877666 % 1)
     value = 0.75 + 0.25 * (unique * 0.569840291 % 1)
     colours = cv2.cvtColor(np.stack([hue, saturation, value], -1).astype(np.float32)[None], cv2.COLOR_HSV2RGB)[0]
     colours[unique == 0] = 0
-    return (255 * colours + 0.5).astype(np.uint8)[index].reshape(*np.shape(ids), 3)
+    return (255 * colours + 0.5).astype(np.uint8)[index[:-1]].reshape(*np.shape(ids), 3)
 
 
 def contours(codes: np.ndarray) -> np.ndarray:

@@ -9,7 +9,7 @@ import numpy as np
 
 from knet.errors import InputError
 from knet.label_space import LabelSpace
-from knet.step_format import frame_name, write_png
+from knet.step_format import write_png
 from knet.visualization.colours import colour_semantic, draw_tracks, enlarge
 
 PANEL_WIDTH = 960  # pixels; smaller frames are enlarged by the whole factor that comes nearest
@@ -88,21 +88,21 @@ def side_by_side(panels: Sequence[Tuple[str, np.ndarray]]) -> np.ndarray:
 class SequenceRenderer:
     """Writes coloured maps and videos of predictions, frame by frame as they come.
 
-    out/semantic/<sequence>/<sequence:06d>_<frame:06d>.png    class colours
-    out/tracks/<sequence>/<sequence:06d>_<frame:06d>.png      tracks over the image
-    out/videos/<sequence:06d>.mp4                             input, prediction and ground truth
+    out/semantic/<folder>/<name>.png    class colours
+    out/tracks/<folder>/<name>.png      tracks (of images: segments) over the image
+    out/videos/<folder>.mp4             input, prediction and ground truth; of videos only
 
     In a `with` block the last video is finished at the end; after an exception it is discarded, so that no video lacks frames.
 
     Args:
         out_dir: Folder of the pictures.
         label_space: Classes and palette.
-        fps: Frames per second of the videos.
+        fps: Frames per second of the videos; 0 writes none.
     """
 
     def __init__(self, out_dir: str, label_space: LabelSpace, fps: int = 10):
         self.out_dir, self.label_space, self.fps = Path(out_dir), label_space, fps
-        self._sequence: Optional[int] = None
+        self._folder: Optional[str] = None
         self._video: Optional[VideoWriter] = None
 
     def __enter__(self) -> 'SequenceRenderer':
@@ -114,26 +114,28 @@ class SequenceRenderer:
             self._video = None
         self.close()
 
-    def add(self, sequence: int, frame: int, image: np.ndarray, semantic: np.ndarray, instance: np.ndarray,
+    def add(self, folder: str, name: str, image: np.ndarray, semantic: np.ndarray, instance: np.ndarray,
             gt_semantic: Optional[np.ndarray] = None, gt_instance: Optional[np.ndarray] = None) -> None:
-        """Draw the next frame; frames of a sequence come together.
+        """Draw the next frame; frames of a folder come together and make a video.
 
         Args:
-            sequence, frame: Numbers.
+            folder: Of a video its sequence.
+            name: Of the frame.
             image: (H, W, 3), uint8 RGB.
             semantic, instance: Prediction, (H, W): train ids and track ids.
             gt_semantic, gt_instance: Ground truth; without it the video has no panel for it.
         """
-        if sequence != self._sequence:
-            self.close()
-            self._sequence = sequence
-            self._video = VideoWriter(self.out_dir / 'videos' / f'{sequence:06d}.mp4', self.fps)
-        name = f'{frame_name(sequence, frame)}.png'
-        write_png(self.out_dir / 'semantic' / str(sequence) / name, colour_semantic(semantic, self.label_space)[..., ::-1])
+        write_png(self.out_dir / 'semantic' / folder / f'{name}.png', colour_semantic(semantic, self.label_space)[..., ::-1])
         scale = max(1, round(PANEL_WIDTH / image.shape[1]))
         tracks = draw_tracks(image, semantic, instance, self.label_space, scale=scale)
-        write_png(self.out_dir / 'tracks' / str(sequence) / name, tracks[..., ::-1])
-        panels = [(f'input: sequence {sequence}, frame {frame}', enlarge(image, scale, cv2.INTER_LINEAR)), ('prediction', tracks)]
+        write_png(self.out_dir / 'tracks' / folder / f'{name}.png', tracks[..., ::-1])
+        if not self.fps:
+            return
+        if folder != self._folder:
+            self.close()
+            self._folder = folder
+            self._video = VideoWriter(self.out_dir / 'videos' / f'{folder}.mp4', self.fps)
+        panels = [(f'input: {name}', enlarge(image, scale, cv2.INTER_LINEAR)), ('prediction', tracks)]
         if gt_semantic is not None:
             panels.append(('ground truth', draw_tracks(image, gt_semantic, gt_instance, self.label_space, scale=scale)))
         self._video.add(side_by_side(panels))

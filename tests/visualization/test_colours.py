@@ -47,3 +47,9 @@ def test_panels_are_stacked_where_wide_and_have_even_sides():
     wide, tall = np.zeros((11, 51, 3), np.uint8), np.zeros((31, 21, 3), np.uint8)
     assert side_by_side([('a', wide), ('b', wide)]).shape == (2 * (11 + 24), 52, 3)
     assert side_by_side([('a', tall), ('b', tall)]).shape == (56, 42, 3)
+
+
+def test_a_frame_without_tracks():
+    assert track_colours(np.zeros(0, np.int32)).shape == (0, 3)
+    picture = draw_tracks(np.full((8, 8, 3), 90, np.uint8), np.zeros((8, 8), np.uint8), np.zeros((8, 8), np.int32), STEP)
+    assert picture.shape == (8, 8, 3)

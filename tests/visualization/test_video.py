@@ -5,6 +5,7 @@ import pytest
 
 from knet.errors import InputError
 from knet.label_space import STEP
+from knet.step_format import frame_name
 from knet.visualization import SequenceRenderer, VideoWriter
 
 
@@ -21,10 +22,10 @@ def test_files_of_two_sequences(tmp_path):
         for number in range(count):
             image, semantic, instance = frame(number)
             truth = (semantic, instance) if sequence == 2 else (None, None)
-            renderer.add(sequence, number, image, semantic, instance, *truth)
+            renderer.add(str(sequence), frame_name(sequence, number), image, semantic, instance, *truth)
     renderer.close()
-    assert sorted(path.name for path in (tmp_path / 'videos').iterdir()) == ['000002.mp4', '000007.mp4']
-    for name, count, panels in (('000002', 5, 3), ('000007', 3, 2)):
+    assert sorted(path.name for path in (tmp_path / 'videos').iterdir()) == ['2.mp4', '7.mp4']
+    for name, count, panels in (('2', 5, 3), ('7', 3, 2)):
         video = cv2.VideoCapture(str(tmp_path / 'videos' / f'{name}.mp4'))
         frames = []
         while True:
@@ -38,9 +39,16 @@ def test_files_of_two_sequences(tmp_path):
     assert (tmp_path / 'tracks' / '7' / '000007_000002.png').exists()
 
 
+def test_images_make_no_videos(tmp_path):
+    with SequenceRenderer(tmp_path, STEP, fps=0) as renderer:
+        renderer.add('ulm', 'ulm_000000_000019', *frame(0), *frame(0)[1:])
+    assert sorted(str(path.relative_to(tmp_path)) for path in tmp_path.rglob('*.*')) == [
+        'semantic/ulm/ulm_000000_000019.png', 'tracks/ulm/ulm_000000_000019.png']
+
+
 def test_interrupted_sequence_leaves_no_video(tmp_path):
     with pytest.raises(KeyboardInterrupt), SequenceRenderer(tmp_path, STEP) as renderer:
-        renderer.add(2, 0, *frame(0))
+        renderer.add('2', '000002_000000', *frame(0))
         raise KeyboardInterrupt
     assert not list((tmp_path / 'videos').iterdir())
 
