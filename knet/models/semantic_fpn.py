@@ -13,8 +13,9 @@ from torch import Tensor
 class SemanticFPNWrapper(BaseModule):
     """Sum of the FPN levels at one common stride (Panoptic FPN, arXiv 1901.02446, with the changes of K-Net).
 
-    Level l passes through `max(l, 1)` 3x3 convolutions; a x2 upsampling follows each of the first of them until the level
-    has the output stride. A level that is finer than the output gets there by a stride of 2 in its convolution.
+    Level l passes through `max(l, 1)` 3x3 convolutions; an upsampling to the size of the next finer level follows each of
+    the first of them until the level has the output stride. A level that is finer than the output gets there by a stride of
+    2 in its convolution.
 
     Args:
         in_channels: Channels of each FPN level.
@@ -77,7 +78,7 @@ class SemanticFPNWrapper(BaseModule):
                 x = x + self.positional_encoding(ignored)
             for j, conv in enumerate(convs):
                 x = conv(x)
-                if j < num_upsamples:
-                    x = F.interpolate(x, scale_factor=2, mode='bilinear', align_corners=False)
+                if j < num_upsamples:  # to the size of the next finer level, which is odd where an image was padded too little
+                    x = F.interpolate(x, feats[level - j - 1].shape[-2:], mode='bilinear', align_corners=False)
             fused = x if fused is None else fused + x
         return self.conv_pred(fused), self.aux_convs[0](fused)
