@@ -1,7 +1,10 @@
 """Options of the command lines and reading of configs, with the check that options on the command line exist."""
 import argparse
+import contextlib
 import difflib
 import inspect
+import io
+import traceback
 from typing import Dict, Optional, Type
 
 from mmcv import Config, DictAction
@@ -41,6 +44,8 @@ def load_config(path: str, options: Optional[Dict] = None) -> Config:
     except FileNotFoundError as error:
         raise InputError(f'config {path} cannot be read: {error}') from None
     except Exception as error:  # a config is a program: anything may be raised in it
+        with contextlib.redirect_stderr(io.StringIO()):  # mmcv's temporary copy of the file complains when it is closed now
+            traceback.clear_frames(error.__traceback__)
         raise InputError(f'config {path} cannot be read: {type(error).__name__}: {error}') from None
     for key in options or {}:
         _check_option(cfg, key)
@@ -51,9 +56,14 @@ def load_config(path: str, options: Optional[Dict] = None) -> Config:
     return cfg
 
 
+OPTIONAL_KEYS = ('fp16', 'bf16')  # keys that configs need not have, see `knet.apis.train`
+
+
 def _check_option(cfg: Config, key: str) -> None:
     """Raise InputError unless the dotted `key` is in the config, or is an argument of the class its dict configures."""
     node, parts = cfg._cfg_dict, key.split('.')
+    if parts[0] in OPTIONAL_KEYS:
+        return
     for depth, part in enumerate(parts):
         if isinstance(node, (list, tuple)) and part.isdigit() and int(part) < len(node):
             node = node[int(part)]

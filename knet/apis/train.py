@@ -3,7 +3,7 @@ import os
 import platform
 import random
 from pathlib import Path
-from typing import Dict, Optional
+from typing import Dict, Optional, Union
 
 import mmcv
 import numpy as np
@@ -11,7 +11,7 @@ import torch
 import torch.distributed as dist
 from mmcv import Config
 from mmcv.cnn.utils import revert_sync_batchnorm
-from mmcv.runner import DistSamplerSeedHook, build_optimizer, build_runner, get_dist_info, set_random_seed
+from mmcv.runner import DistSamplerSeedHook, Fp16OptimizerHook, build_optimizer, build_runner, get_dist_info, set_random_seed
 from mmcv.utils import get_logger
 from mmdet.datasets import build_dataset
 from mmdet.models import build_detector
@@ -80,12 +80,36 @@ def build_model(cfg: Config, load_from: Optional[str], allow_pickle: bool, logge
     return model
 
 
+def set_precision(cfg: Config, model: nn.Module, distributed: bool) -> Union[Dict, Fp16OptimizerHook]:
+    """Optimizer config or hook for the precision that the config asks for.
+
+    `fp16 = dict(loss_scale='dynamic')` (or a number): float16 with loss scaling, on GPUs. `bf16 = True`: bfloat16, which needs
+    no scaling, on GPUs from Ampere on and on CPUs. Sums over pixels and matching stay in float32 (`knet.models.precision`).
+
+    Raises:
+        InputError: both are set, float16 without a GPU, or `fp16` is no such dict.
+    """
+    fp16, bf16 = cfg.get('fp16'), cfg.get('bf16')
+    if fp16 is not None:
+        if not isinstance(fp16, dict) or set(fp16) != {'loss_scale'} or not (fp16['loss_scale'] == 'dynamic' or fp16['loss_scale'] > 0):
+            raise InputError(f"fp16 must be dict(loss_scale='dynamic') or dict(loss_scale=512.0), got {fp16}")
+        if bf16 or not torch.cuda.is_available():
+            raise InputError('fp16 and bf16 exclude each other' if bf16 else 'fp16 needs a GPU; on the CPU use bf16=True, or neither')
+        scale = fp16['loss_scale']
+        return Fp16OptimizerHook(**cfg.optimizer_config, loss_scale=scale if scale == 'dynamic' else float(scale), distributed=distributed)
+    if bf16:
+        device = 'cuda' if torch.cuda.is_available() else 'cpu'
+        model.forward_train = torch.autocast(device, torch.bfloat16)(model.forward_train)
+    return cfg.optimizer_config
+
+
 def train_detector(cfg: Config, work_dir: Path, seed: int, distributed: bool, validate: bool = True, load_from: Optional[str] = None,
                    resume_from: Optional[str] = None, allow_pickle: bool = False, timestamp: Optional[str] = None) -> None:
     """Train as the config says; checkpoints and logs go to `work_dir`.
 
     Args:
-        cfg: Config with `model`, `data`, `optimizer`, `optimizer_config`, `lr_config`, `runner`, `checkpoint_config`, `log_config`.
+        cfg: Config with `model`, `data`, `optimizer`, `optimizer_config`, `lr_config`, `runner`, `checkpoint_config`, `log_config`;
+            optionally `fp16` or `bf16`, see `set_precision`.
         work_dir: Existing folder.
         seed: Of all random streams; each rank has its own.
         distributed: Whether `init_distributed` joined a process group.
@@ -109,6 +133,7 @@ def train_detector(cfg: Config, work_dir: Path, seed: int, distributed: bool, va
     set_random_seed(seed + rank)
     if not (distributed and torch.cuda.is_available()):
         model = revert_sync_batchnorm(model)
+    optimizer_config = set_precision(cfg, model, distributed)
     model = wrap_model(model, distributed)
     loader = build_train_loader(dataset, cfg.data.samples_per_gpu, cfg.data.workers_per_gpu, seed)
 
@@ -116,7 +141,7 @@ def train_detector(cfg: Config, work_dir: Path, seed: int, distributed: bool, va
                                            logger=logger, meta=run_meta(cfg, seed)))
     runner.timestamp = timestamp
     runner.allow_pickle = allow_pickle
-    runner.register_training_hooks(cfg.lr_config, cfg.optimizer_config, cfg.checkpoint_config, cfg.log_config,
+    runner.register_training_hooks(cfg.lr_config, optimizer_config, cfg.checkpoint_config, cfg.log_config,
                                    custom_hooks_config=cfg.get('custom_hooks'))
     runner.register_hook(DistSamplerSeedHook())
     if validate:

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from knet.models.mask_matching import Assignment
 from knet.models.mask_targets import IGNORE_INDEX, MaskTargets, paint
+from knet.models.precision import in_float32
 from knet.models.semantic_fpn import SemanticFPNWrapper
 
 
@@ -30,6 +31,7 @@ class InitialKernels(NamedTuple):
     sem_logits: Tensor
 
 
+@in_float32
 def group_features(feats: Tensor, mask_logits: Tensor) -> Tensor:
     """Sum of the features under each mask (K-Net, equation 3).
 
@@ -123,6 +125,7 @@ class ConvKernelHead(BaseModule):
         mask_logits = torch.cat([mask_logits, sem_logits[:, self.num_thing_classes:]], 1)
         return InitialKernels(feats, kernels, mask_logits, sem_logits)
 
+    @in_float32
     def loss(self, initial: InitialKernels, targets: List[MaskTargets]) -> Tuple[Dict[str, Tensor], List[Assignment]]:
         """Losses of the first masks and of the semantic map.
 

@@ -17,6 +17,7 @@ from knet.models.kernel_link import KERNEL_LINKS, TRACK_LINKS, add_link_layers, 
 from knet.models.kernel_updater import KernelUpdator
 from knet.models.mask_matching import Assignment
 from knet.models.mask_targets import IGNORE_INDEX, MaskTargets, paint
+from knet.models.precision import in_float32
 
 
 class StageOutput(NamedTuple):
@@ -138,6 +139,7 @@ class KernelUpdateHead(BaseModule):
             track_feats = apply_link(self, self.track_link, object_feats, previous, group_feats, object_feats)
         return StageOutput(self.fc_cls(cls_feats), new_mask_logits, object_feats, track_feats)
 
+    @in_float32
     def loss(self, cls_logits: Tensor, mask_logits: Tensor, assignments: List[Assignment], targets: List[MaskTargets]) -> Dict[str, Tensor]:
         """Losses of this stage.
 

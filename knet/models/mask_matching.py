@@ -7,6 +7,8 @@ from mmdet.core.bbox.match_costs import FocalLossCost
 from scipy.optimize import linear_sum_assignment
 from torch import Tensor
 
+from knet.models.precision import in_float32
+
 
 class Assignment(NamedTuple):
     """Matched pairs of one image.
@@ -61,6 +63,7 @@ class KernelHungarianAssigner:
         self.mask_weight = mask_weight
 
     @torch.no_grad()
+    @in_float32
     def assign(self, mask_logits: Tensor, cls_logits: Optional[Tensor], gt_masks: Tensor, gt_labels: Tensor) -> Assignment:
         """
         Args:
@@ -76,8 +79,7 @@ class KernelHungarianAssigner:
             FloatingPointError: a cost is not finite (the training has diverged).
         """
         # 1. weighted costs of every pair, (N, n)
-        mask_logits, gt_masks = mask_logits.float(), gt_masks.float()
-        cost = 0 if cls_logits is None else self.cls_cost(cls_logits.float(), gt_labels)
+        cost = 0 if cls_logits is None else self.cls_cost(cls_logits, gt_labels)
         cost = cost + self.dice_weight * dice_cost(mask_logits, gt_masks) + self.mask_weight * mask_cost(mask_logits, gt_masks)
         # 2. Hungarian matching on the CPU
         cost = cost.cpu().numpy()

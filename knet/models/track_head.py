@@ -8,6 +8,8 @@ from mmcv.runner import BaseModule
 from mmdet.models.builder import HEADS, build_loss
 from torch import Tensor
 
+from knet.models.precision import in_float32
+
 
 @HEADS.register_module()
 class QuasiDenseEmbedHead(BaseModule):
@@ -53,6 +55,7 @@ class QuasiDenseEmbedHead(BaseModule):
             feats = F.relu(layer(feats))
         return self.fc_embed(feats)
 
+    @in_float32
     def loss(self, key_embeds: List[Tensor], ref_embeds: List[Tensor], key_ids: List[Tensor], ref_ids: List[Tensor]) -> Dict[str, Tensor]:
         """Tracking losses, mean over the pairs of frames.
 

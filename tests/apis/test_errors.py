@@ -117,3 +117,13 @@ def test_pretrained_backbone_that_cannot_be_fetched(call, toy_root, tmp_path):
 def test_as_a_process(tiny_config, tmp_path):
     assert_one_line_error(run_tool('train', tiny_config, '--work-dir', tmp_path, '--load-from', tmp_path / 'none.pth'),
                           'checkpoint', 'none.pth does not exist')
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason='float16 is no error where there is a GPU')
+@pytest.mark.parametrize('options, message', [
+    (['fp16.loss_scale=dynamic'], 'fp16 needs a GPU; on the CPU use bf16=True'),
+    (['fp16.loss_scale=dynamic', 'bf16=True'], 'exclude each other'),
+    (['fp16.scale=dynamic'], "fp16 must be dict(loss_scale='dynamic')"),
+])
+def test_precision_that_cannot_be_had(call, tiny_config, tmp_path, options, message):
+    assert message in call('train', tiny_config, '--work-dir', tmp_path, '--cfg-options', *options)

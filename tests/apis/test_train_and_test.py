@@ -46,6 +46,14 @@ def test_same_seed_gives_the_same_losses_and_another_seed_others(trained, tiny_c
     assert losses(tmp_path / 'other') != losses(trained[0])
 
 
+def test_training_in_bfloat16_with_checkpointed_backbone(trained, tiny_config, tmp_path):
+    done = run_tool('train', tiny_config, '--work-dir', tmp_path, '--seed', 3, '--no-validate', '--cfg-options', 'bf16=True',
+                    'model.backbone.with_cp=True', 'runner.max_epochs=1')
+    assert done.returncode == 0, done.stderr[-3000:]
+    exact = losses(trained[0])[:2]
+    assert losses(tmp_path) != exact and losses(tmp_path) == pytest.approx(exact, rel=0.05)
+
+
 def test_resumed_run_goes_on_after_the_checkpoint(trained, tiny_config, tmp_path):
     os.link(trained[0] / 'epoch_1.pth', tmp_path / 'epoch_1.pth')
     os.symlink('epoch_1.pth', tmp_path / 'latest.pth')
