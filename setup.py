@@ -12,6 +12,8 @@ def read_requirements():
     return [line for line in map(str.strip, lines) if line and not line.startswith('#')]
 
 
+PREPARE = ['cityscapesscripts==2.3.0', 'pyarrow==26.0.1']  # what datasets/prepare_*.py need beyond requirements.txt
+
 setup(
     name='video-knet',
     version='0.1.0',
@@ -22,5 +24,5 @@ setup(
     python_requires='>=3.8',
     packages=find_packages(include=['knet', 'knet.*']),
     install_requires=read_requirements(),
-    extras_require={'tests': ['pytest==8.4.2', 'ruff==0.14.10']},
+    extras_require={'prepare': PREPARE, 'tests': ['pytest==8.4.2', 'ruff==0.14.10', *PREPARE]},
 )

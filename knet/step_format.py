@@ -20,10 +20,11 @@ from knet.files import whole_file
 
 MAX_INSTANCE_ID = 65535
 PNG_BEGIN, PNG_END = b'\x89PNG', b'IEND\xaeB`\x82'
+JPEG_BEGIN, JPEG_END = b'\xff\xd8', b'\xff\xd9'
 # Label maps in this form are read twice as fast as with OpenCV's defaults, and written as fast; they are a tenth larger.
 LABEL_PNG = (cv2.IMWRITE_PNG_COMPRESSION, 3, cv2.IMWRITE_PNG_STRATEGY, cv2.IMWRITE_PNG_STRATEGY_DEFAULT,
              cv2.IMWRITE_PNG_FILTER, cv2.IMWRITE_PNG_FILTER_UP)
-FILE_NAME = re.compile(r'(\d{6,})_(\d{6,})_(leftImg8bit(?=\.png|\.jpg)|panoptic(?=\.png)|depth(?=\.png))\.(?:png|jpg)')
+FILE_NAME = re.compile(r'(\d{6,})_(\d{6,})_(?:(leftImg8bit)\.(?:png|jpg)|(panoptic|depth)\.png)')
 
 
 def frame_name(sequence: int, frame: int) -> str:
@@ -39,7 +40,7 @@ def scan_split(folder) -> Dict[int, Dict[int, Dict[str, Path]]]:
         Other files are passed over.
 
     Raises:
-        InputError: the folder does not exist.
+        InputError: the folder does not exist, or a frame has a PNG and a JPEG.
     """
     folder = Path(folder)
     if not folder.is_dir():
@@ -48,8 +49,11 @@ def scan_split(folder) -> Dict[int, Dict[int, Dict[str, Path]]]:
     for name in sorted(os.listdir(folder)):
         match = FILE_NAME.fullmatch(name)
         if match:
-            sequence, frame, kind = int(match[1]), int(match[2]), match[3]
-            found.setdefault(sequence, {}).setdefault(frame, {})[kind] = folder / name
+            sequence, frame, kind = int(match[1]), int(match[2]), match[3] or match[4]
+            files = found.setdefault(sequence, {}).setdefault(frame, {})
+            if kind in files:
+                raise InputError(f'{folder} holds two images of a frame, {files[kind].name} and {name}; delete one')
+            files[kind] = folder / name
     return {sequence: dict(sorted(frames.items())) for sequence, frames in sorted(found.items())}
 
 
@@ -64,12 +68,18 @@ def read_png(path, flags: int = cv2.IMREAD_UNCHANGED) -> np.ndarray:
     except OSError as error:
         raise InputError(f'cannot read {path}: {error.strerror}') from None
     content = data.tobytes()
-    # Decoders fill the rest of a PNG that was cut off with zeros, or warn on stderr; so its end is looked for first.
-    cut_off = content.startswith(PNG_BEGIN) and PNG_END not in content
+    # Decoders fill the rest of an image that was cut off with zeros, or warn on stderr; so its end is looked for first.
+    cut_off = (content.startswith(PNG_BEGIN) and PNG_END not in content) or (
+        content.startswith(JPEG_BEGIN) and not is_whole_jpeg(content))
     image = None if cut_off or not content else cv2.imdecode(data, flags)
     if image is None:
         raise InputError(f'{path} is not a readable image ({data.size} bytes): the file is damaged or incomplete')
     return image
+
+
+def is_whole_jpeg(content: bytes) -> bool:
+    """Whether the bytes begin and end as those of a JPEG; a few bytes may follow the end."""
+    return content.startswith(JPEG_BEGIN) and JPEG_END in content[-64:]
 
 
 def read_png_size(path) -> Tuple[int, int]:

@@ -1,16 +1,17 @@
 #!/bin/sh
 # Creates the Python environment of Video K-Net; does nothing where it is already complete.
 #
-#   sh tools/setup_env.sh [tests]
+#   sh tools/setup_env.sh [prepare|tests]
 #
-# "tests" adds the packages of the test suite. Environment variables:
+# "prepare" adds what the scripts of datasets/ need for Cityscapes and Waymo, "tests" that and the packages of the test suite.
+# Environment variables:
 #   VENV    the environment's folder (default: .venv in the project)
 #   PYTHON  the interpreter it is made with (default: python3.11 if there is one, else python3)
 # It can be interrupted and run again. The mmcv-full wheel is built once and kept in the user's cache.
 set -eu
 cd "$(dirname "$0")/.."
 extra=${1:-}
-case "$extra" in ''|tests) ;; *) echo "usage: sh tools/setup_env.sh [tests]" >&2; exit 2 ;; esac
+case "$extra" in ''|prepare|tests) ;; *) echo "usage: sh tools/setup_env.sh [prepare|tests]" >&2; exit 2 ;; esac
 VENV=${VENV:-.venv}
 if [ -z "${PYTHON:-}" ]; then
     for PYTHON in python3.11 python3; do "$PYTHON" -c '' 2>/dev/null && break; done
@@ -23,9 +24,11 @@ fi
 pin() { sed -n "s/^$1==\([^ ;]*\).*/\1/p" requirements.txt; }
 stamp="$VENV/video_knet_setup"
 state="$("$PYTHON" -V) $(cat requirements.txt setup.py tools/setup_env.sh | cksum) root=$PWD"
-if [ -f "$stamp" ] && { [ "$(cat "$stamp")" = "$state tests" ] || [ "$(cat "$stamp")" = "$state $extra" ]; }; then
-    exit 0
-fi
+there=$(cat "$stamp" 2>/dev/null || true)
+case "$there" in
+    "$state tests"|"$state $extra") exit 0 ;;
+    "$state prepare") [ -n "$extra" ] || exit 0 ;;
+esac
 
 start=$(date +%s)
 say() { echo "setup [$(($(date +%s) - start)) s]: $*"; }
