@@ -7,14 +7,14 @@
 
 The streets are simple but drawn in perspective: a camera that drives and turns, ground and facades with textures, and flat
 pictures of cars, people and street furniture that stand in the depth of the scene, so that near objects are large, low in
-the image and hide far ones. Objects of a sequence share a hue and differ in their markings; they cross each other, leave the
-image and come back. The same arguments give the same bytes.
+the image and hide far ones. Six hues go round among the objects of a class, so that some look alike but for their markings;
+they cross each other, leave the image and come back. The same arguments give the same bytes.
 """
 import argparse
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Dict, List, Tuple
+from typing import Dict, Iterator, List, Tuple
 
 import cv2
 import numpy as np
@@ -38,7 +38,7 @@ from knet.files import whole_file
 from knet.label_space import STEP
 from knet.step_format import frame_name, write_panoptic, write_png
 
-VERSION = 8  # to be raised with each change of what is drawn
+VERSION = 11  # to be raised with each change of what is drawn
 MARKER = 'toy_step.json'
 SEQUENCES = {'train': (0, 1, 3, 4, 5, 9, 11, 12, 15, 17, 19, 20), 'val': (2, 6, 7, 8, 10, 13, 14, 16, 18)}
 VOID = STEP.void
@@ -47,8 +47,8 @@ VOID = STEP.void
 CAMERA_HEIGHT = 1.65
 NEAR, FAR = 3.5, 70.0  # objects nearer and walls farther than this are not drawn
 FACADE = 9.0  # length of a facade or hedge along the street
-SMALLEST_SEGMENT = 80  # pixels
-LEAST_VISIBLE = 0.35  # share of an object's pixels in the image; what is seen of it below either is void
+SMALLEST_SEGMENT = 1 / 154  # share of the image's pixels; smaller ones are void
+LEAST_VISIBLE = 0.5  # share of an object's pixels; what is seen of objects that are hidden more is void
 
 
 @dataclass
@@ -81,18 +81,24 @@ class Cast:
         self.rng, self.frames, self.road, self.crossing = rng, frames, road, crossing
         self.actors: List[Actor] = []
         self.ids = iter((1 + rng.permutation(2000)).tolist())
-        car_hue = rng.random()
-        self.hues = {'car': car_hue, 'person': car_hue + rng.uniform(0.25, 0.75)}
+        self.hues = {kind: self._hues() for kind in ('car', 'person')}
         self.more = max(1, round(frames / 20))  # long videos need more passers-by
+
+    def _hues(self) -> Iterator[float]:
+        """Hues for the objects of a class: six around the circle in random order, then six between them, and so on."""
+        start = self.rng.random()
+        while True:
+            yield from start + self.rng.permutation(6) / 6
+            start += 1 / 12
 
     def walker(self) -> List[Sprite]:
         """The poses of a new person."""
-        look = draw_look(self.rng, self.hues['person'])
+        look = draw_look(self.rng, next(self.hues['person']))
         return [person(look, stride) for stride in (0.15, 1.0, 0.15, -1.0)]
 
     def car(self, view: str) -> List[Sprite]:
         """The one pose of a new car: seen from the 'side', 'front' or 'rear'."""
-        look = draw_look(self.rng, self.hues['car'])
+        look = draw_look(self.rng, next(self.hues['car']))
         return [car_from_side(look) if view == 'side' else
                 car_from_behind(look, (250, 245, 200) if view == 'front' else (210, 25, 20))]
 
@@ -105,7 +111,7 @@ class Cast:
     def returning(self, poses: List[Sprite], z: float, swing: float, instance: int) -> Actor:
         """An actor that walks or drives to and fro, out of the image and back into it."""
         rng = self.rng
-        return Actor(poses, rng.choice((-1, 1)) * swing * 0.6, z, swing=swing, period=rng.uniform(14, 22),
+        return Actor(poses, rng.choice((-1, 1)) * swing * 0.6, z, swing=swing, period=rng.uniform(24, 36),
                      phase=rng.uniform(0, 6.28), instance=instance)
 
     def add_cars(self) -> None:
@@ -114,31 +120,31 @@ class Cast:
         for _ in range(self.more):
             z, speed = rng.uniform(8, 16), rng.uniform(-0.1, 0.3)
             self.actors.append(Actor(self.car('rear'), self.road / 2, z, speed_z=speed, swing=0.5, period=17, instance=next(self.ids)))
-        for _ in range(int(rng.integers(1, 3)) * self.more):
-            moment, speed = rng.uniform(0, self.frames), -rng.uniform(0.5, 1.1)
+        for _ in range(self.more):
+            moment, speed = rng.uniform(0, self.frames), -rng.uniform(0.3, 0.7)
             self.actors.append(Actor(self.car('front'), -self.road / 2, 10 - speed * moment, speed_z=speed, instance=next(self.ids)))
         for z in np.arange(rng.uniform(8, 11), 24, rng.uniform(6, 9)):
-            if abs(z - self.crossing) > 6 and rng.random() < 0.4:
+            if abs(z - self.crossing) > 6 and rng.random() < 0.3:
                 side = rng.choice((-1, 1))
                 self.actors.append(Actor(self.car('rear' if side > 0 else 'front'), side * (self.road - 0.4), z, instance=next(self.ids)))
         if self.crossing < FAR:
-            for i in range(int(rng.integers(2, 4)) * self.more):
+            for i in range(int(rng.integers(1, 3)) * self.more):
                 z, car = self.crossing + (2 * (i % 2) - 1) * 1.6 + rng.uniform(-0.3, 0.3), self.car('side')
-                self.actors.append(self.returning(car, z, rng.uniform(7, 11), next(self.ids)) if i == 0 else
-                                   self.passing(car, z, rng.uniform(0.8, 1.9), next(self.ids)))
+                self.actors.append(self.returning(car, z, rng.uniform(6, 9), next(self.ids)) if i == 0 else
+                                   self.passing(car, z, rng.uniform(0.4, 0.9), next(self.ids)))
 
     def add_people(self) -> None:
         """People who cross the street, some to and fro, and people on the sidewalks."""
         rng = self.rng
-        middle = self.crossing - 5 if self.crossing < FAR else rng.uniform(9, 12)
-        for i in range(int(rng.integers(2, 5)) * self.more):
+        middle = self.crossing - 5.5 if self.crossing < FAR else rng.uniform(7.5, 10)
+        for i in range(2 * self.more):
             z, poses = middle + rng.uniform(-1.6, 1.6), self.walker()
-            self.actors.append(self.returning(poses, z, rng.uniform(3, 7), next(self.ids)) if i < 2 else
-                               self.passing(poses, z, rng.uniform(0.35, 0.9), next(self.ids)))
-        for _ in range(int(rng.integers(1, 3)) * self.more):
+            self.actors.append(self.returning(poses, z, rng.uniform(3, 5), next(self.ids)) if i == 0 else
+                               self.passing(poses, z, rng.uniform(0.2, 0.5), next(self.ids)))
+        for _ in range(self.more):
             side = rng.choice((-1, 1))
-            self.actors.append(Actor(self.walker(), side * (self.road + rng.uniform(0.6, 1.8)), rng.uniform(8, 15),
-                                     speed_z=rng.uniform(-0.3, 0.3), instance=next(self.ids)))
+            self.actors.append(Actor(self.walker(), side * (self.road + rng.uniform(0.6, 1.8)), rng.uniform(7, 12),
+                                     speed_z=rng.uniform(-0.2, 0.2), instance=next(self.ids)))
 
     def add_others(self) -> None:
         """Street furniture, and in some sequences a bus and crowds."""
@@ -233,7 +239,7 @@ class Street:
             hood = rows > self.height * (1 - self.hood * (1 - (2 * cols / self.width - 1) ** 2))
             image[hood], semantic[hood], instance[hood] = (38, 40, 44), VOID, 0
         seen = np.bincount(instance.ravel(), minlength=len(drawn))
-        unclear = ((seen < SMALLEST_SEGMENT) | (seen < LEAST_VISIBLE * drawn))[instance] & (instance > 0)
+        unclear = ((seen < SMALLEST_SEGMENT * instance.size) | (seen < LEAST_VISIBLE * drawn))[instance] & (instance > 0)
         semantic[unclear], instance[unclear] = VOID, 0
         mean, drift, period = self.light
         noise = np.random.default_rng([self.grain, index]).normal(0, 4, image.shape)

@@ -75,27 +75,27 @@ class Look:
 
 
 def draw_look(rng: np.random.Generator, hue: float) -> Look:
-    """An object's look in a sequence whose objects have colours around `hue`."""
-    body = hsv(hue + rng.uniform(-0.16, 0.16), rng.uniform(0.5, 0.9), rng.uniform(0.4, 0.95))
+    """The look of an object whose colour is around `hue`."""
+    body = hsv(hue + rng.uniform(-0.05, 0.05), rng.uniform(0.65, 0.95), rng.uniform(0.5, 0.95))
     markings = ((245, 245, 245), (20, 20, 20), (250, 215, 40), hsv(hue + 0.5, 0.8, 0.9), hsv(hue + 0.33, 0.8, 0.8))
-    seconds = ((25, 28, 38), (52, 60, 92), (110, 96, 80), (40, 66, 52))
+    second = hsv(rng.random(), rng.uniform(0.2, 0.8), rng.uniform(0.15, 0.5))
     rows, cols = ((1, 3), (3, 1), (2, 4), (1, 5), (2, 2))[rng.integers(5)]
-    return Look(body, markings[rng.integers(5)], seconds[rng.integers(4)], rng.random((rows, cols)) < 0.5, int(rng.integers(3)))
+    return Look(body, markings[rng.integers(5)], second, rng.random((rows, cols)) < 0.5, int(rng.integers(3)))
 
 
 def person(look: Look, stride: float, label: int = ID['person']) -> Sprite:
     """Somebody who walks; `stride` in -1..1 is how far the legs are apart."""
-    sprite = Sprite((1.8, 0.85), look.body)
+    sprite = Sprite((1.8, 0.95), look.body)
     skin, swing = (205, 160, 130), 0.3 * stride
     for side in (-1, 1):
         hip, foot = 0.5 + 0.07 * side, 0.5 + 0.06 * side + swing * side
-        sprite.polygon([(hip - 0.12, 0.5), (hip + 0.12, 0.5), (foot + 0.1, 0.96), (foot - 0.1, 0.96)], look.second, label)
-        sprite.box(foot - 0.1, 0.95, foot + 0.16, 1, (20, 16, 16), label)
+        sprite.polygon([(hip - 0.15, 0.5), (hip + 0.15, 0.5), (foot + 0.13, 0.96), (foot - 0.13, 0.96)], look.second, label)
+        sprite.box(foot - 0.13, 0.95, foot + 0.18, 1, (20, 16, 16), label)
         hand = 0.5 + 0.3 * side - swing * side * 0.6
         sprite.polygon([(0.5 + 0.16 * side, 0.18), (0.5 + 0.28 * side, 0.2), (hand + 0.06, 0.52), (hand - 0.06, 0.52)], look.body, label)
-    sprite.polygon([(0.27, 0.17), (0.73, 0.17), (0.69, 0.54), (0.31, 0.54)], look.body, label)
+    sprite.polygon([(0.22, 0.17), (0.78, 0.17), (0.74, 0.54), (0.26, 0.54)], look.body, label)
     sprite.markings(0.29, 0.22, 0.71, 0.48, look)
-    sprite.disc(0.5, 0.085, 0.08, skin, label)
+    sprite.disc(0.5, 0.09, 0.09, skin, label)
     sprite.box(0.3, 0, 0.7, 0.05, ((50, 34, 24), look.marking, (190, 160, 90))[look.style], label)
     return sprite
 

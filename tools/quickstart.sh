@@ -9,13 +9,14 @@ out=${1:-work_dirs/quickstart}
 config=configs/det/toy_step/video_knet_s3_r18_toy_step.py
 sh tools/setup_env.sh
 python="${VENV:-.venv}/bin/python"
+export CUDA_VISIBLE_DEVICES=  # the CPU, so that the figures are the same with and without a GPU
 export PYTHONWARNINGS="ignore:On January 1"  # mmcv's announcement of its next version
 say() { printf '\n== %s\n' "$*"; }
 
 say "1/4 street videos in STEP layout: data/toy_step"
 $python datasets/make_toy_step.py data/toy_step
-say "2/4 training (about 7 minutes on two cores)"
-$python tools/train.py $config --work-dir "$out" --seed 0 --auto-resume --no-validate
+say "2/4 training in two processes (about 8 minutes on two cores)"
+PYTHON=$python sh tools/dist_train.sh $config 2 --work-dir "$out" --seed 0 --auto-resume --no-validate
 say "3/4 testing: predictions, figures, coloured images and videos"
 $python tools/test.py $config "$out/latest.pth" --out "$out/results" --show-dir "$out/show" --eval STQ VPQ
 say "4/4 done"
