@@ -31,7 +31,7 @@ model = dict(
                   localization_fpn=dict(feat_channels=32, positional_encoding=dict(num_feats=16))),
     roi_head=dict(mask_head=dict(num_proposals=10, in_channels=32, feedforward_channels=64)),
     track_head=dict(in_channels=32, fc_out_channels=32, embed_channels=32))
-data = dict(samples_per_gpu=4, workers_per_gpu=0, train=dict(dataset=dict(data_root=r'{toy_root}')),
+data = dict(samples_per_gpu=4, workers_per_gpu=0, train=dict(times=1, dataset=dict(data_root=r'{toy_root}')),
             val=dict(data_root=r'{toy_root}'), test=dict(data_root=r'{toy_root}'))
 log_config = dict(interval=1)
 lr_config = dict(warmup_iters=2)

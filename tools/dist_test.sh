@@ -15,4 +15,4 @@ need_number GPUS "$gpus"
 need_file config "$config"
 need_file checkpoint "$checkpoint"
 find_python
-run_workers "$gpus" '' test.py "$config" "$checkpoint" "$@"
+run_workers "$gpus" test.py "$config" "$checkpoint" "$@"

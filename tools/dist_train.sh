@@ -16,4 +16,4 @@ need_number GPUS "$gpus"
 need_file config "$config"
 case ${1:--} in -*) ;; *) work_dir=$1; shift; set -- --work-dir "$work_dir" "$@" ;; esac
 find_python
-run_workers "$gpus" '' train.py "$config" "$@"
+run_workers "$gpus" train.py "$config" "$@"

@@ -34,65 +34,13 @@ find_python() {
         fail "$PYTHON has no torch or no knet; run 'sh tools/setup_env.sh' first, or name an interpreter: PYTHON=/path/to/python"
 }
 
-# torchrun whose last words are what the user needs to know: TEXT after success, else why the first process failed, also in the
-# exit status. Processes leave their input errors in torch's error files (knet/errors.py): the line is there once, not once per
-# process. Called with TEXT NUMBER [options of torchrun]; without a NUMBER all GPUs of this machine are used, or one process.
-torchrun='
-import logging, signal, socket, sys
-import torch
-from torch.distributed.elastic.multiprocessing.api import SignalException
-from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
-from torch.distributed.run import parse_args, run
-
-def stop(words, status):
-    sys.stderr.write(f"error: {words}\n")
-    sys.exit(status)
-
-def free_port():
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        return free.getsockname()[1]
-
-def report(failures):
-    for _, failure in sorted(failures.items(), key=lambda item: item[1].timestamp):
-        words = failure.error_file_data["message"]
-        if isinstance(words, dict):
-            stop(words["message"], failure.exitcode)
-    # those that the launcher ended because of another one come last
-    rank, failure = min(failures.items(), key=lambda item: (item[1].exitcode == -signal.SIGTERM, item[1].timestamp))
-    if failure.exitcode < 0:
-        stop(f"process {rank} was ended by {failure.signal_name()}", 128 - failure.exitcode)
-    stop(f"process {rank} ended with status {failure.exitcode}; its messages are above", failure.exitcode)
-
-text, number, *arguments = sys.argv[1:]
-visible = torch.cuda.device_count()
-if number and 0 < visible < int(number):
-    stop(f"{number} GPUs are asked for, but this machine shows {visible}", 1)
-args = parse_args(["--nproc_per_node", number or str(max(visible, 1)), *arguments])
-if not args.master_port:
-    args.master_port = free_port() if args.nnodes == "1" else 29500
-logging.disable(logging.ERROR)  # all that torch would say of the failure of a process is said here
-try:
-    run(args)
-except (KeyboardInterrupt, SignalException) as error:
-    sys.exit(128 + getattr(error, "sigval", signal.SIGINT))
-except ChildFailedError as error:
-    report(error.failures)
-except RuntimeError as error:
-    if "EADDRINUSE" not in str(error):
-        raise
-    stop(f"port {args.master_port} is in use on this machine; choose another one by PORT", 1)
-if text:
-    print(text)
-'
-
-# run_workers NUMBER TEXT TOOL ARGUMENTS...: run tools/TOOL in NUMBER processes on this machine, see `torchrun` above.
+# run_workers NUMBER TOOL ARGUMENTS...: run tools/TOOL in NUMBER processes on this machine, see launch.py.
 # NNODES, NODE_RANK, MASTER_ADDR and PORT (default: a free one, 29500 for several machines) join several machines.
 run_workers() {
-    number=$1 text=$2 tool=$3
-    shift 3
+    number=$1 tool=$2
+    shift 2
     # shellcheck disable=SC2086
-    exec "$PYTHON" -c "$torchrun" "$text" "$number" --nnodes "${NNODES:-1}" --node_rank "${NODE_RANK:-0}" \
+    exec "$PYTHON" "$root/tools/launch.py" "$number" --nnodes "${NNODES:-1}" --node_rank "${NODE_RANK:-0}" \
         --master_addr "${MASTER_ADDR:-127.0.0.1}" --master_port "${PORT:-0}" "$root/tools/$tool" "$@" --launcher pytorch ${PY_ARGS:-}
 }
 

@@ -18,7 +18,7 @@ $python datasets/make_toy_step.py data/toy_step
 say "2/4 training in two processes (about 8 minutes on two cores)"
 PYTHON=$python sh tools/dist_train.sh $config 2 --work-dir "$out" --seed 0 --auto-resume --no-validate
 say "3/4 testing: predictions, figures, coloured images and videos"
-$python tools/test.py $config "$out/latest.pth" --out "$out/results" --show-dir "$out/show" --eval STQ VPQ
+PYTHON=$python sh tools/dist_step_test.sh $config "$out" 2 --work-dir "$out"
 say "4/4 done"
 cat <<END
 Predictions (STEP encoding):   $out/results/panoptic/<sequence>/<sequence>_<frame>.png
@@ -27,6 +27,4 @@ Coloured semantic maps:        $out/show/semantic/<sequence>/
 Coloured tracks:               $out/show/tracks/<sequence>/
 Input, prediction, truth:      $(ls "$out"/show/videos/*.mp4 | head -1) ($(ls "$out"/show/videos/*.mp4 | wc -l) videos)
 Checkpoint and logs:           $out
-The same figures again:        $python tools/eval_dstq_step.py $out/results data/toy_step
-                               $python tools/eval_dvpq_step.py $out/results data/toy_step
 END

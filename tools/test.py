@@ -1,9 +1,9 @@
 """Test a detector on videos or images: write predictions and coloured images, evaluate them.
 
-    python tools/test.py CONFIG CHECKPOINT [--out DIR] [--eval STQ VPQ | --eval PQ] [--show-dir DIR]
+    python tools/test.py CONFIG CHECKPOINT [--out DIR] [--eval [STQ VPQ | PQ]] [--show-dir [DIR]]
 """
 import argparse
-import os
+import sys
 from pathlib import Path
 
 from mmcv.cnn.utils import revert_sync_batchnorm
@@ -32,13 +32,29 @@ def parse_args():
     parser = argparse.ArgumentParser(description='Test a detector on videos or images')
     parser.add_argument('config', help='config file')
     parser.add_argument('checkpoint', help='checkpoint file')
-    parser.add_argument('--work-dir', help='where the results go without --out (default: work_dirs/<name of the config>)')
+    parser.add_argument('--work-dir', type=Path, help='where the results go (default: work_dirs/<name of the config>)')
     parser.add_argument('--out', help='folder of the predictions (default: <work dir>/results)')
-    parser.add_argument('--show-dir', help='also write coloured maps and videos into this folder')
+    parser.add_argument('--show-dir', nargs='?', const='', help='also write coloured maps and videos into this folder (default: <work dir>/show)')
     parser.add_argument('--eval', nargs='*', choices=['STQ', 'VPQ', 'PQ'], metavar='METRIC',
-                        help='evaluate: STQ, VPQ (both without a name), on images PQ; the split must have ground truth')
+                        help='evaluate: STQ, VPQ, on images PQ; without a name all that fit, if the split has ground truth')
     add_common_options(parser)
     return parser.parse_args()
+
+
+def check_metrics(names, dataset):
+    """Which metrics to measure: those named, or all that fit the data set.
+
+    Raises:
+        InputError: a named one does not fit the data set, or there is no ground truth.
+    """
+    fitting = metric_names(dataset)
+    for name in names:
+        if name not in fitting:
+            raise InputError(f'--eval {name}: {dataset.split_folder} is evaluated by {" and ".join(fitting)}')
+    labelled = all(record.panoptic for record in dataset.records)
+    if names and not labelled:
+        raise InputError(f'--eval {names[0]}: {dataset.split_folder} has images without ground truth')
+    return (names or fitting) if labelled else []
 
 
 def main():
@@ -48,21 +64,31 @@ def main():
     init_distributed(args.launcher)
     logger = get_root_logger(log_level=cfg.log_level)
     dataset = build_test_dataset(cfg)
-    wrong = sorted(set(args.eval or ()) - set(metric_names(dataset)))
-    if wrong:
-        raise InputError(f'--eval {wrong[0]}: the test set of {args.config} is evaluated by {" and ".join(metric_names(dataset))}')
+    metrics = None if args.eval is None else check_metrics(args.eval, dataset)
     model = revert_sync_batchnorm(build_model(cfg, args.checkpoint, args.allow_pickle, logger, complete=True))
-    out = make_work_dir(args.out or os.path.join(args.work_dir or os.path.join('work_dirs', Path(args.config).stem), 'results'))
-    test_sequences(wrap_model(model, distributed=False), build_test_loader(dataset, cfg.data.workers_per_gpu), out, args.show_dir)
+    work_dir = args.work_dir or Path('work_dirs') / Path(args.config).stem
+    out = make_work_dir(args.out or work_dir / 'results')
+    show_dir = None if args.show_dir is None else args.show_dir or str(work_dir / 'show')
+    test_sequences(wrap_model(model, distributed=False), build_test_loader(dataset, cfg.data.workers_per_gpu), out, show_dir)
     if get_dist_info()[0] == 0:
-        if args.eval is not None:
-            metrics = evaluate(out, dataset)
-            print(format_metrics(metrics, args.eval or metric_names(dataset)))
-            write_json(metrics, str(out / 'metrics.json'))
-            print(f'figures: {out / "metrics.json"}')
-        print(f'predictions: {out / "panoptic"}')
-        if args.show_dir:
-            print(f'coloured images and videos: {args.show_dir}')
+        report(out, show_dir, metrics, dataset)
+
+
+def report(out, show_dir, metrics, dataset):
+    """Evaluate, and say where everything is."""
+    if metrics:
+        figures = evaluate(out, dataset)
+        print(format_metrics(figures, metrics))
+        write_json(figures, str(out / 'metrics.json'))
+        print(f'figures: {out / "metrics.json"}')
+    elif metrics is not None:
+        print(f'not evaluated: {dataset.split_folder} has images without ground truth')
+    print(f'predictions: {out / "panoptic"}')
+    if show_dir:
+        print(f'coloured images and videos: {show_dir}')
+    if metrics and dataset.holds_videos:
+        for tool in ('dstq', 'dvpq'):
+            print(f'evaluate again: {sys.executable} tools/eval_{tool}_step.py {out} {dataset.split_folder}')
 
 
 if __name__ == '__main__':

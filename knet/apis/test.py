@@ -6,16 +6,17 @@ from pathlib import Path
 from typing import Dict, Optional, Sequence
 
 import torch
-from mmcv import Config
+from mmcv import Config, imresize
 from mmcv.runner import get_dist_info
 from mmdet.datasets import build_dataset
 from torch import nn
 from torch.utils.data import DataLoader
 from tqdm import tqdm
 
+from knet.data.transforms import image_of_tensor
 from knet.errors import InputError
 from knet.evaluation import ImagePanopticEvaluator, evaluate_folders, format_image_table, format_table
-from knet.step_format import read_panoptic, read_png, write_panoptic
+from knet.step_format import read_panoptic, write_panoptic
 from knet.visualization import SequenceRenderer
 
 
@@ -74,7 +75,8 @@ def test_sequences(model: nn.Module, loader: DataLoader, result_path: str, show_
             semantic = to_train_ids[result['semantic']]
             write_panoptic(prediction_file(result_path, record), semantic, result['instance'])
             if renderer:
-                image = read_png(record.image)[..., ::-1]
+                image, meta = data['img'].data[0][0], data['img_metas'].data[0][0]
+                image = imresize(image_of_tensor(image, meta), meta['ori_shape'][1::-1])
                 truth = dataset.read_truth(record) if record.panoptic else (None, None)
                 renderer.add(record.folder, record.name, image, semantic, result['instance'], *truth)
             bar.update()

@@ -8,6 +8,7 @@ from typing import Dict, List, Sequence, Tuple
 
 import numpy as np
 import torch
+from mmcv import imdenormalize
 from mmcv.parallel import DataContainer
 from mmcv.utils import build_from_cfg
 from mmdet.core import BitmapMasks
@@ -163,6 +164,22 @@ def things_of_map(semantic: np.ndarray, instance: np.ndarray, label_space: Label
         x, y = mask.any(0).nonzero()[0], mask.any(1).nonzero()[0]
         box[:] = x[0], y[0], x[-1] + 1, y[-1] + 1
     return dict(masks=masks.astype(np.uint8), labels=ids >> 16, bboxes=boxes, instance_ids=ids)
+
+
+def image_of_tensor(img: torch.Tensor, meta: Dict) -> np.ndarray:
+    """The picture that a packed frame holds: normalization and padding turned back.
+
+    Args:
+        img: (3, H, W), float32, as `PackFrames` gives it.
+        meta: Its `img_metas`.
+
+    Returns:
+        (h, w, 3), uint8 RGB, in the size before padding.
+    """
+    norm, (height, width) = meta['img_norm_cfg'], meta['img_shape'][:2]
+    # imdenormalize turns the channels round where the normalization did: BGR in any case
+    image = imdenormalize(img[:, :height, :width].permute(1, 2, 0).cpu().numpy(), norm['mean'], norm['std'], to_bgr=norm['to_rgb'])
+    return image.round().clip(0, 255).astype(np.uint8)[..., ::-1]
 
 
 def _image_tensor(frame: Dict) -> torch.Tensor:

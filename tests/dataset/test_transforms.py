@@ -2,8 +2,10 @@
 import numpy as np
 import pytest
 
-from knet.data.transforms import CropFrames, FlipFrames, PackFrames, ResizeFrames, things_of_map
+from knet.data import STEPDataset
+from knet.data.transforms import CropFrames, FlipFrames, PackFrames, ResizeFrames, image_of_tensor, things_of_map
 from knet.label_space import STEP
+from knet.step_format import read_png
 
 VOID, PERSON, CAR, ROAD = 255, 0, 1, 2  # model classes
 
@@ -105,3 +107,15 @@ def test_resize_draws_one_ratio_for_both_frames_and_keeps_ids():
         assert set(np.unique(key['gt_instance_map'])) <= {0, 300}
         sizes.add(key['img'].shape[0])
     assert len(sizes) > 2 and min(sizes) >= 4 and max(sizes) <= 16
+
+
+def test_picture_of_a_packed_frame(toy_root):
+    """Normalized, padded and packed, a frame still gives the pixels of its file."""
+    dataset = STEPDataset(toy_root, 'val', [
+        dict(type='LoadFrames'),
+        dict(type='EachFrame', transform=dict(type='Normalize', mean=[123.675, 116.28, 103.53], std=[58.395, 57.12, 57.375], to_rgb=True)),
+        dict(type='EachFrame', transform=dict(type='Pad', size_divisor=48)), dict(type='PackFrames')], test_mode=True)
+    item = dataset[0]
+    assert item['img'].data.shape == (3, 96, 144)
+    picture = image_of_tensor(item['img'].data, item['img_metas'].data)
+    assert np.array_equal(picture, read_png(dataset.records[0].image)[..., ::-1])

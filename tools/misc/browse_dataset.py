@@ -11,13 +11,14 @@ from typing import Dict, Optional, Sequence
 
 import cv2
 import numpy as np
-from mmcv import DictAction, imdenormalize
+from mmcv import DictAction
 from mmdet.core import BitmapMasks
 from mmdet.datasets import build_dataset
 from torch import Tensor
 from tqdm import tqdm
 
 from knet.apis import load_config
+from knet.data.transforms import image_of_tensor
 from knet.errors import InputError, report_input_errors
 from knet.label_space import LabelSpace
 from knet.step_format import write_png
@@ -54,15 +55,13 @@ def draw_frame(img: Tensor, meta: Dict, semantic: Tensor, masks: BitmapMasks, bo
     Returns:
         uint8 RGB, the frame or its enlargement by a whole factor.
     """
-    norm = meta['img_norm_cfg']
-    # in RGB: imdenormalize turns the channels round where the normalization did
-    image = imdenormalize(img.permute(1, 2, 0).numpy(), norm['mean'], norm['std'], to_bgr=norm['to_rgb'])[..., ::-1]
+    image = image_of_tensor(img, {**meta, 'img_shape': img.shape[1:]})
     instance = np.zeros(img.shape[1:], np.int32)
     for mask, number in zip(masks.masks, ids):
         instance[mask > 0] = number
     classes = label_space.model_to_train[semantic[0].numpy()]
     scale = max(1, round(PANEL_WIDTH / img.shape[2]))
-    picture = draw_tracks(image.round().clip(0, 255).astype(np.uint8), classes, instance, label_space, scale=scale)
+    picture = draw_tracks(image, classes, instance, label_space, scale=scale)
     void = (classes == label_space.void).repeat(scale, 0).repeat(scale, 1)
     rows, cols = np.indices(void.shape, sparse=True)
     picture[void & ((rows + cols) % HATCH < 2)] = 160

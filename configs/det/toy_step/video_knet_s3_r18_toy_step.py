@@ -10,14 +10,15 @@ model = dict(
         num_proposals=16,
         in_channels=64,
         out_channels=64,
-        feat_downsample_stride=2,
+        feat_downsample_stride=1,
         localization_fpn=dict(feat_channels=64, upsample_times=3, positional_encoding=dict(num_feats=32))),
     roi_head=dict(
+        mask_assign_stride=4,
         mask_head=dict(
             num_proposals=16,
             in_channels=64,
             feedforward_channels=256,
-            mask_upsample_stride=2,
+            mask_upsample_stride=1,
             loss_rank=dict(_delete_=True, type='CrossEntropyLoss', use_sigmoid=False, loss_weight=0.1))),
     track_head=dict(in_channels=64, fc_out_channels=64, embed_channels=64),
     tracker=dict(match_score_thr=0.4),
@@ -26,6 +27,6 @@ data = dict(samples_per_gpu=2, workers_per_gpu=1)
 optimizer = dict(_delete_=True, type='AdamW', lr=2.5e-3, weight_decay=0.05)
 lr_config = dict(
     _delete_=True, policy='CosineAnnealing', by_epoch=False, min_lr_ratio=0.01, warmup='linear', warmup_iters=100, warmup_ratio=0.01)
-runner = dict(max_epochs=10)
-evaluation = dict(interval=5)
+runner = dict(max_epochs=5)
+evaluation = dict(interval=3)
 log_config = dict(interval=60)
