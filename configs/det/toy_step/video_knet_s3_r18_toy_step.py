@@ -27,6 +27,6 @@ data = dict(samples_per_gpu=2, workers_per_gpu=1)
 optimizer = dict(_delete_=True, type='AdamW', lr=2.5e-3, weight_decay=0.05)
 lr_config = dict(
     _delete_=True, policy='CosineAnnealing', by_epoch=False, min_lr_ratio=0.01, warmup='linear', warmup_iters=100, warmup_ratio=0.01)
-runner = dict(max_epochs=5)
-evaluation = dict(interval=3)
+runner = dict(max_epochs=10)
+evaluation = dict(interval=5)
 log_config = dict(interval=60)

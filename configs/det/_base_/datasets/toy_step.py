@@ -11,6 +11,6 @@ train_pipeline = [
     dict(type='PackFrames')
 ]
 data = dict(
-    train=dict(times=2, dataset=dict(data_root=data_root, pipeline=train_pipeline)),
+    train=dict(times=1, dataset=dict(data_root=data_root, pipeline=train_pipeline)),
     val=dict(data_root=data_root),
     test=dict(data_root=data_root))
