@@ -7,10 +7,7 @@ model = dict(
     backbone=dict(depth=18, base_channels=32, frozen_stages=-1, norm_eval=False, norm_cfg=dict(type='BN'), init_cfg=None),
     neck=dict(in_channels=[32, 64, 128, 256], out_channels=64),
     rpn_head=dict(
-        num_proposals=16,
-        in_channels=64,
-        out_channels=64,
-        feat_downsample_stride=1,
+        num_proposals=16, in_channels=64, out_channels=64, feat_downsample_stride=1,
         localization_fpn=dict(feat_channels=64, upsample_times=3, positional_encoding=dict(num_feats=32))),
     roi_head=dict(
         mask_assign_stride=4,
