@@ -46,7 +46,8 @@ def read_truth(record: ImageRecord) -> Tuple[np.ndarray, np.ndarray]:
     """Ground truth of an image.
 
     Returns:
-        train ids, shape (H, W), uint8, 255 = void, and instance ids, shape (H, W), 0 = stuff or a group of things.
+        train ids, shape (H, W), uint8, 255 = void, and instance ids, shape (H, W), 0 = a group of things, or stuff: also the
+        single riders, trucks, ... that Cityscapes marks.
 
     Raises:
         InputError: a map is missing, damaged or of another type or size than the other.
@@ -56,7 +57,8 @@ def read_truth(record: ImageRecord) -> Tuple[np.ndarray, np.ndarray]:
         raise InputError(f'{record.panoptic} is {semantic.dtype} of shape {semantic.shape}, not an 8-bit map of train ids')
     if instances.dtype.kind != 'u' or instances.shape != semantic.shape:
         raise InputError(f'{record.instances} is {instances.dtype} of shape {instances.shape}, not a map of the size {semantic.shape}')
-    return semantic, np.where(instances >= 1000, instances % 1000 + 1, 0)
+    is_object = (instances >= 1000) & np.isin(semantic, STEP.thing_ids)
+    return semantic, np.where(is_object, instances % 1000 + 1, 0)
 
 
 @DATASETS.register_module()

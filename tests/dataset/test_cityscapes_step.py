@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from knet.data import CityscapesSTEPDataset
+from knet.data.cityscapes_step import read_truth
 from knet.errors import InputError
 from knet.step_format import write_png
 
@@ -30,6 +31,15 @@ def test_objects_and_groups(root):
     assert item['gt_masks'].data.masks.sum((1, 2)).tolist() == [6, 6]  # object number 0 is an object; the group is none
     assert item['img_metas'].data['filename'].endswith('aachen_000001_000019_leftImg8bit.png')
     assert 'ref_img' not in item and 'gt_instance_ids' not in item
+
+
+def test_single_riders_are_stuff(root):
+    """Cityscapes marks every rider; in STEP the class is stuff, and its pixels are one segment."""
+    name = root / 'gtFine/train/aachen/aachen_000001_000019_gtFine'
+    write_png(f'{name}_labelTrainIds.png', np.repeat([[12, 13]], 8, 0).astype(np.uint8))
+    write_png(f'{name}_instanceTrainIds.png', np.repeat([[12000, 13004]], 8, 0).astype(np.uint16))
+    semantic, instance = read_truth(CityscapesSTEPDataset(root, 'train', PIPELINE).records[0])
+    assert semantic[0].tolist() == [12, 13] and instance[0].tolist() == [0, 5]
 
 
 def test_image_without_maps(root):
