@@ -17,6 +17,7 @@ import numpy as np
 
 from knet.errors import InputError
 from knet.files import whole_file
+from knet.label_space import STEP
 
 MAX_INSTANCE_ID = 65535
 PNG_BEGIN, PNG_END = b'\x89PNG', b'IEND\xaeB`\x82'
@@ -80,6 +81,18 @@ def read_png(path, flags: int = cv2.IMREAD_UNCHANGED) -> np.ndarray:
 def is_whole_jpeg(content: bytes) -> bool:
     """Whether the bytes begin and end as those of a JPEG; a few bytes may follow the end."""
     return content.startswith(JPEG_BEGIN) and JPEG_END in content[-64:]
+
+
+def cityscapes_instance_ids(semantic: np.ndarray, marked: np.ndarray) -> np.ndarray:
+    """Instance ids of a pair of maps of cityscapesScripts, shape (H, W), 0 = a group of things, or stuff.
+
+    Riders, trucks and so on are marked one by one there, but are stuff in STEP.
+
+    Args:
+        semantic: Train ids (`..._labelTrainIds.png`), shape (H, W).
+        marked: `..._instanceTrainIds.png`, shape (H, W): train id * 1000 + object where one is marked, else below 1000.
+    """
+    return np.where((marked >= 1000) & np.isin(semantic, STEP.thing_ids), marked % 1000 + 1, 0)
 
 
 def read_png_size(path) -> Tuple[int, int]:

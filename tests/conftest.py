@@ -52,6 +52,13 @@ def run_tool(tool, *args, **env):
     return run(sys.executable, f'tools/{tool}.py', *args, **env)
 
 
+def train_once(config, work_dir):
+    """Train with seed 3; gives the work dir and what was printed."""
+    done = run_tool('train', config, '--work-dir', work_dir, '--seed', 3)
+    assert done.returncode == 0, done.stderr[-3000:]
+    return work_dir, done.stderr + done.stdout
+
+
 def assert_one_line_error(done, *words):
     """The process ended with status 1 and one line on stderr that holds all of `words`."""
     lines = [line for line in done.stderr.splitlines() if line.startswith('error: ')]

@@ -10,7 +10,7 @@ from torch.utils.data import Dataset
 
 from knet.errors import InputError
 from knet.label_space import STEP
-from knet.step_format import read_png
+from knet.step_format import cityscapes_instance_ids, read_png
 
 FILE_NAME = re.compile(r'([a-z-]+_\d{6}_(\d{6}))_leftImg8bit\.png')
 
@@ -46,8 +46,7 @@ def read_truth(record: ImageRecord) -> Tuple[np.ndarray, np.ndarray]:
     """Ground truth of an image.
 
     Returns:
-        train ids, shape (H, W), uint8, 255 = void, and instance ids, shape (H, W), 0 = a group of things, or stuff: also the
-        single riders, trucks, ... that Cityscapes marks.
+        train ids, shape (H, W), uint8, 255 = void, and instance ids, see `cityscapes_instance_ids`, both of shape (H, W).
 
     Raises:
         InputError: a map is missing, damaged or of another type or size than the other.
@@ -57,8 +56,7 @@ def read_truth(record: ImageRecord) -> Tuple[np.ndarray, np.ndarray]:
         raise InputError(f'{record.panoptic} is {semantic.dtype} of shape {semantic.shape}, not an 8-bit map of train ids')
     if instances.dtype.kind != 'u' or instances.shape != semantic.shape:
         raise InputError(f'{record.instances} is {instances.dtype} of shape {instances.shape}, not a map of the size {semantic.shape}')
-    is_object = (instances >= 1000) & np.isin(semantic, STEP.thing_ids)
-    return semantic, np.where(is_object, instances % 1000 + 1, 0)
+    return semantic, cityscapes_instance_ids(semantic, instances)
 
 
 @DATASETS.register_module()

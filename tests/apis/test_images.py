@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from knet.step_format import read_panoptic, read_png, scan_split, write_png
-from tests.conftest import ROOT, assert_one_line_error, run_tool
+from tests.conftest import ROOT, assert_one_line_error, run_tool, train_once
 
 
 @pytest.fixture(scope='module')
@@ -47,10 +47,7 @@ runner = dict(max_epochs=1)
 @pytest.fixture(scope='module')
 def trained(config, tmp_path_factory):
     """Work dir of a finished run, and what it printed."""
-    work_dir = tmp_path_factory.mktemp('trained')
-    done = run_tool('train', config, '--work-dir', work_dir, '--seed', 3)
-    assert done.returncode == 0, done.stderr[-3000:]
-    return work_dir, done.stderr + done.stdout
+    return train_once(config, tmp_path_factory.mktemp('trained'))
 
 
 def test_validation_reports_pq_and_miou(trained):

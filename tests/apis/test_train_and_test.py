@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from knet.step_format import read_panoptic, read_png, scan_split
-from tests.conftest import ROOT, run, run_tool
+from tests.conftest import ROOT, run, run_tool, train_once
 
 
 def losses(log_dir):
@@ -24,10 +24,7 @@ def losses(log_dir):
 @pytest.fixture(scope='module')
 def trained(tiny_config, tmp_path_factory):
     """Work dir of a finished run with seed 3, and what it printed."""
-    work_dir = tmp_path_factory.mktemp('trained')
-    done = run_tool('train', tiny_config, '--work-dir', work_dir, '--seed', 3)
-    assert done.returncode == 0, done.stderr[-3000:]
-    return work_dir, done.stderr + done.stdout
+    return train_once(tiny_config, tmp_path_factory.mktemp('trained'))
 
 
 def test_training_writes_checkpoints_and_reports_stq_and_vpq(trained):

@@ -21,7 +21,7 @@ from knet.errors import InputError, report_input_errors
 from knet.evaluation.histogram import INSTANCE_BITS, MAX_INSTANCE, encode, joint_histogram
 from knet.files import whole_file
 from knet.label_space import STEP, WAYMO, LabelSpace
-from knet.step_format import frame_name, read_panoptic, read_png, scan_split
+from knet.step_format import cityscapes_instance_ids, frame_name, read_panoptic, read_png, scan_split
 
 SPACES = {'step': STEP, 'waymo': WAYMO}
 CITY_IMAGE, CITY_MAPS = '_leftImg8bit.png', ('_gtFine_labelTrainIds.png', '_gtFine_instanceTrainIds.png')
@@ -204,11 +204,9 @@ def read_city_maps(labels: str, instances: str) -> Tuple[np.ndarray, np.ndarray]
     if semantic.ndim != 2 or semantic.dtype != np.uint8 or marked.shape != semantic.shape or marked.dtype.kind != 'u':
         raise InputError(f'{labels} ({semantic.dtype}, {semantic.shape}) and {instances} ({marked.dtype}, {marked.shape}) are not 8-bit '
                          'train ids and 16-bit instances of the same size')
-    is_object = marked >= 1000
-    if (np.where(is_object, marked // 1000, marked) != semantic).any():
+    if (np.where(marked >= 1000, marked // 1000, marked) != semantic).any():
         raise InputError(f'{instances} names other classes than {labels}; make both again')
-    # Riders, trucks and so on are marked one by one there, but are stuff here.
-    return semantic, np.where(is_object & np.isin(semantic, STEP.thing_ids), marked % 1000 + 1, 0)
+    return semantic, cityscapes_instance_ids(semantic, marked)
 
 
 def inspect_all(items: Sequence[Item], space: LabelSpace, split: str, nproc: int) -> Iterator[Facts]:
