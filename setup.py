@@ -1,4 +1,4 @@
-"""Packaging of Video K-Net; the pinned versions live in requirements.txt."""
+"""Packaging of Video K-Net; requirements.txt holds the ranges of versions, requirements/lock.txt the exact ones of the set-up."""
 from pathlib import Path
 
 from setuptools import find_packages, setup
@@ -12,7 +12,7 @@ def read_requirements():
     return [line for line in map(str.strip, lines) if line and not line.startswith('#')]
 
 
-PREPARE = ['cityscapesscripts==2.3.0', 'pyarrow==26.0.1']  # what datasets/prepare_*.py need beyond requirements.txt
+PREPARE = ['cityscapesscripts>=2.2', 'pyarrow>=16']  # what datasets/prepare_*.py need beyond requirements.txt
 
 setup(
     name='video-knet',
@@ -21,8 +21,8 @@ setup(
     long_description=(ROOT / 'README.md').read_text(encoding='utf-8'),
     long_description_content_type='text/markdown',
     license='Apache-2.0',
-    python_requires='>=3.8',
+    python_requires='>=3.10',
     packages=find_packages(include=['knet', 'knet.*']),
     install_requires=read_requirements(),
-    extras_require={'prepare': PREPARE, 'tests': ['pytest==8.4.2', 'ruff==0.14.10', *PREPARE]},
+    extras_require={'prepare': PREPARE, 'tests': ['pytest>=8,<9', 'ruff==0.14.10', *PREPARE]},
 )

@@ -11,11 +11,13 @@ from pathlib import Path
 import numpy as np
 import torch
 from mmcv import Config
-from mmdet.core import BitmapMasks
+from mmcv.parallel import collate, scatter
 from mmdet.models import build_detector
+from PIL import Image
 
 import knet.models  # noqa: F401
-from knet.label_space import STEP
+from knet.data import STEPDataset
+from knet.step_format import write_panoptic
 
 FOLDER = Path(__file__).parent / 'data' / 'reference'
 CONFIGS = Path(__file__).parents[1] / 'configs' / 'det'
@@ -74,22 +76,34 @@ def with_reference_weights(model):
     return model
 
 
-def targets(which):
-    """Ground truth of the 'key' or 'ref' frame: masks, labels (n,), instance ids (n,), semantic map (1, H, W) in model classes."""
+def training_batch(root, seed):
+    """What the loader gives of a key and a reference frame (and of the two in reverse), with the reference images in it.
+
+    The ground truth is written as files and comes back through the data set and the transforms; `root` is an empty folder.
+
+    Returns:
+        Keyword arguments of `VideoKNet.forward_train` for two pairs: (key, reference) and (reference, key).
+    """
     data = np.load(FOLDER / 'train_targets.npz')
-    return dict(masks=BitmapMasks(data[f'{which}_masks'].astype(np.uint8), *INPUT_SHAPE),
-                labels=torch.from_numpy(data[f'{which}_labels']).long(),
-                instance_ids=torch.from_numpy(data[f'{which}_inst']).long(),
-                semantic=torch.from_numpy(STEP.train_to_model[data[f'{which}_sem']])[None])
+    folder = root / 'video_sequence' / 'train'
+    for frame, which in enumerate(('key', 'ref')):
+        semantic, ids = data[f'{which}_sem'], np.zeros(INPUT_SHAPE, np.uint16)
+        for mask, number in zip(data[f'{which}_masks'], data[f'{which}_inst']):
+            ids[mask > 0] = number % 1000
+        write_panoptic(folder / f'000000_{frame:06d}_panoptic.png', semantic, ids)
+        Image.new('RGB', INPUT_SHAPE[::-1]).save(folder / f'000000_{frame:06d}_leftImg8bit.png')
+    # two frames: each is the other's only possible reference
+    dataset = STEPDataset(str(root), 'train', [dict(type='LoadFrames'), dict(type='PackFrames')])
+    batch = scatter(collate([dataset[0], dataset[1]], samples_per_gpu=2), [-1])[0]
+    key, reference = images = frames(seed, 2)
+    return {**batch, 'img': images, 'ref_img': torch.stack([reference, key])[:, None]}
 
 
-def pair_targets():
-    """Keyword arguments of `VideoKNet.forward_train` for one pair, without images."""
-    key, ref = targets('key'), targets('ref')
+def first_pair(batch):
+    """The first pair of a batch alone."""
+    return {name: values[:1] for name, values in batch.items()}
 
-    def with_index(values):
-        return torch.stack([torch.zeros_like(values), values], 1)
 
-    return dict(img_metas=[{}], gt_masks=[key['masks']], gt_labels=[key['labels']], gt_semantic_seg=key['semantic'][None],
-                gt_instance_ids=[key['instance_ids']], ref_gt_masks=[[ref['masks']]], ref_gt_labels=[with_index(ref['labels'])],
-                ref_gt_semantic_seg=ref['semantic'][None, None], ref_gt_instance_ids=[with_index(ref['instance_ids'])])
+def key_frames(batch):
+    """Keyword arguments of `KNet.forward_train`: the key frames of the pairs as images."""
+    return {name: values for name, values in batch.items() if not name.startswith('ref_') and name != 'gt_instance_ids'}

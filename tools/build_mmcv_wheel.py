@@ -4,7 +4,8 @@
 
 Nearly all of mmcv-full's build time goes into parsing torch's headers again for each of its 60 C++ files. A precompiled
 header of what they all include brings the build from 9 minutes to 2 on two cores. torch, ninja, psutil, wheel and
-setuptools<81 must be installed in the environment that runs this. `FORCE_CUDA=1` adds the CUDA ops (no configuration
+setuptools<81 must be installed in the environment that runs this (`pip install --no-build-isolation mmcv-full` does the same,
+slowly, up to Python 3.12). `FORCE_CUDA=1` adds the CUDA ops (no configuration
 of this project needs them).
 """
 import argparse
@@ -22,11 +23,31 @@ COMPILE_FLAGS = ['-g0', '-O2']
 EXTENSION_FLAGS = ['-std=c++17', '-DTORCH_API_INCLUDE_EXTENSION_H', '-DTORCH_EXTENSION_NAME=_ext']
 
 
-def download_sdist(version, folder):
+def setup_environment(version, folder):
+    """Environment variables for what runs mmcv-full's setup.py.
+
+    That file reads its version with `exec(...); return locals()['__version__']`, which finds nothing from Python 3.13 on
+    (PEP 667), already while pip asks the sdist for its name. A `sitecustomize` in `folder` lets it find it.
+    """
+    env = dict(os.environ, MMCV_WITH_OPS='1')
+    if sys.version_info >= (3, 13):
+        folder.mkdir()
+        (folder / 'sitecustomize.py').write_text(f"""
+import builtins, sys
+def read_locals():
+    frame = sys._getframe(1)
+    return {{**frame.f_locals, '__version__': {version!r}}} if frame.f_code.co_name == 'get_version' else frame.f_locals
+builtins.locals = read_locals
+""")
+        env['PYTHONPATH'] = os.pathsep.join(filter(None, [str(folder), env.get('PYTHONPATH')]))
+    return env
+
+
+def download_sdist(version, folder, env):
     """Fetch and unpack the sdist of mmcv-full `version` below `folder`; returns the source folder."""
     command = [sys.executable, '-m', 'pip', 'download', '-q', '--no-deps', '--no-build-isolation', '--no-binary', ':all:',
                '-d', str(folder), f'mmcv-full=={version}']
-    subprocess.run(command, check=True)
+    subprocess.run(command, check=True, env=env)
     archive = next(folder.glob('*.tar.gz'))
     with tarfile.open(archive) as tar:
         tar.extractall(folder / 'source', filter='data')
@@ -55,8 +76,8 @@ def build(version, out_dir):
     out_dir.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix='mmcv-build-', dir=out_dir) as tmp:
         tmp = Path(tmp)
-        source = download_sdist(version, tmp)
-        env = dict(os.environ, MMCV_WITH_OPS='1')
+        env = setup_environment(version, tmp / 'site')
+        source = download_sdist(version, tmp, env)
         env.setdefault('MAX_JOBS', str(os.cpu_count()))
         header = precompile_header(source, tmp)
         flags = COMPILE_FLAGS + (['-include', str(header)] if header else [])

@@ -6,24 +6,29 @@
 # "prepare" adds what the scripts of datasets/ need for Cityscapes and Waymo, "tests" that and the packages of the test suite.
 # Environment variables:
 #   VENV    the environment's folder (default: .venv in the project)
-#   PYTHON  the interpreter it is made with (default: python3.11 if there is one, else python3)
-# It can be interrupted and run again. The mmcv-full wheel is built once and kept in the user's cache.
+#   PYTHON  the interpreter it is made with (default: the first of python3.11, 3.12, 3.10, 3.13 and python3 that works)
+# The versions are those of requirements/lock.txt. It can be interrupted and run again. The mmcv-full wheel is built once and
+# kept in the user's cache.
 set -eu
 cd "$(dirname "$0")/.."
 extra=${1:-}
 case "$extra" in ''|prepare|tests) ;; *) echo "usage: sh tools/setup_env.sh [prepare|tests]" >&2; exit 2 ;; esac
 VENV=${VENV:-.venv}
+# Whether $1 is an interpreter that the locked packages exist for and that can make environments.
+suits() { "$1" -c 'import sys, venv, ensurepip; sys.exit(not (3, 10) <= sys.version_info[:2] <= (3, 13))' 2>/dev/null; }
 if [ -z "${PYTHON:-}" ]; then
-    for PYTHON in python3.11 python3; do "$PYTHON" -c '' 2>/dev/null && break; done
+    for PYTHON in python3.11 python3.12 python3.10 python3.13 python3; do suits "$PYTHON" && break; done
 fi
-"$PYTHON" -c 'import sys, venv; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 12))' 2>/dev/null || {
-    echo "setup: '$PYTHON' is no Python 3.11 or 3.12 with the venv module, which the pinned packages need; name one: PYTHON=/path/to/python3.11 sh $0" >&2
+suits "$PYTHON" || {
+    echo "setup: '$PYTHON' is no Python 3.10 to 3.13 with the venv module (Debian, Ubuntu: apt-get install python3-venv)," \
+        "which the locked packages need; name one: PYTHON=/path/to/python3.11 sh $0" >&2
     exit 1
 }
 
-pin() { sed -n "s/^$1==\([^ ;]*\).*/\1/p" requirements.txt; }
+lock=requirements/lock.txt
+pin() { sed -n "s/^$1==\([^ ;]*\).*/\1/p" $lock; }
 stamp="$VENV/video_knet_setup"
-state="$("$PYTHON" -V) $(cat requirements.txt setup.py tools/setup_env.sh | cksum) root=$PWD"
+state="$("$PYTHON" -V) $(cat $lock requirements.txt setup.py tools/setup_env.sh tools/build_mmcv_wheel.py | cksum) root=$PWD"
 there=$(cat "$stamp" 2>/dev/null || true)
 case "$there" in
     "$state tests"|"$state $extra") exit 0 ;;
@@ -34,12 +39,16 @@ start=$(date +%s)
 say() { echo "setup [$(($(date +%s) - start)) s]: $*"; }
 say "Python environment in $VENV"
 [ -x "$VENV/bin/pip" ] || "$PYTHON" -m venv "$VENV"
+[ "$("$VENV/bin/python" -V)" = "$("$PYTHON" -V)" ] || {
+    echo "setup: $VENV holds $("$VENV/bin/python" -V), $PYTHON is $("$PYTHON" -V); remove that folder, or name another one: VENV=folder sh $0" >&2
+    exit 1
+}
 rm -f "$stamp"
 python="$VENV/bin/python"
 pip="$python -m pip --disable-pip-version-check"
 
 say "torch $(pin torch) and torchvision (about 2 minutes the first time, several GB with the CUDA libraries)"
-$pip install -q "torch==$(pin torch)" "torchvision==$(pin torchvision)" 'setuptools<81' wheel ninja psutil packaging
+$pip install -q -c $lock torch torchvision setuptools wheel ninja psutil packaging
 
 tag=$($python -c 'import sys, platform, torch; print("cp%d%d-torch%s-%s" % (*sys.version_info[:2], torch.__version__, platform.machine()))')
 wheels="${XDG_CACHE_HOME:-${HOME:-/tmp}/.cache}/video-knet/mmcv-full-$(pin mmcv-full)-$tag${FORCE_CUDA:+-cuda}"
@@ -50,6 +59,6 @@ if ! ls "$wheels"/*.whl >/dev/null 2>&1; then
 fi
 say "the other packages"
 $pip install -q --no-index --no-deps --find-links "$wheels" "mmcv-full==$(pin mmcv-full)"
-$pip install -q --no-build-isolation -e ".${extra:+[$extra]}"
+$pip install -q -c $lock --no-build-isolation -e ".${extra:+[$extra]}"
 printf '%s' "$state $extra" > "$stamp"
 say "done"

@@ -11,6 +11,7 @@ from mmdet.models.builder import HEADS, build_loss
 from torch import Tensor
 
 from knet.models.mask_matching import Assignment
+from knet.models.mask_ops import group_features, upsample
 from knet.models.mask_targets import IGNORE_INDEX, MaskTargets, paint
 from knet.models.precision import in_float32
 from knet.models.semantic_fpn import SemanticFPNWrapper
@@ -29,30 +30,6 @@ class InitialKernels(NamedTuple):
     kernels: Tensor
     mask_logits: Tensor
     sem_logits: Tensor
-
-
-@in_float32
-def group_features(feats: Tensor, mask_logits: Tensor) -> Tensor:
-    """Sum of the features under each mask (K-Net, equation 3).
-
-    The mask is binary (probability over 0.5), so no gradient flows into the logits.
-
-    Args:
-        feats: (B, C, h, w).
-        mask_logits: (B, N, h, w).
-
-    Returns:
-        (B, N, C).
-    """
-    masks = (mask_logits.sigmoid() > 0.5).to(feats.dtype)
-    return torch.einsum('bnhw,bchw->bnc', masks, feats)
-
-
-def upsample(maps: Tensor, factor: int) -> Tensor:
-    """Bilinear upsampling by a whole factor, (B, N, h, w) → (B, N, factor h, factor w)."""
-    if factor == 1:
-        return maps
-    return F.interpolate(maps, scale_factor=factor, mode='bilinear', align_corners=False)
 
 
 @HEADS.register_module()
@@ -104,9 +81,15 @@ class ConvKernelHead(BaseModule):
         self.assigner = build_assigner(train_cfg['assigner']) if train_cfg else None
 
     def init_weights(self):
-        """Small random kernels; where the semantic loss is a sigmoid loss, every class starts at probability 0.01."""
+        """The published first weights: narrow normal ones of all convolutions, but kernels of std 1.
+
+        Where the semantic loss is a sigmoid loss, every class starts at probability 0.01.
+        """
         super().init_weights()
-        normal_init(self.init_kernels, std=0.01)
+        for module in self.modules():
+            if isinstance(module, nn.Conv2d):
+                normal_init(module, std=0.01)
+        normal_init(self.init_kernels, std=1)
         sigmoid = self.loss_seg is not None and self.loss_seg.use_sigmoid
         normal_init(self.conv_seg, std=0.01, bias=bias_init_with_prob(0.01) if sigmoid else 0)
 

@@ -1,15 +1,15 @@
 """The chain of refinement stages."""
 from typing import Dict, List, NamedTuple, Optional, Sequence, Union
 
-import torch.nn as nn
-from mmcv.runner import BaseModule
+from mmcv.runner import BaseModule, ModuleList
 from mmdet.core import build_assigner
 from mmdet.models.builder import HEADS, build_head
 from torch import Tensor
 
-from knet.models.kernel_head import InitialKernels, upsample
+from knet.models.kernel_head import InitialKernels
 from knet.models.kernel_update_head import StageOutput
 from knet.models.mask_matching import Assignment
+from knet.models.mask_ops import upsample
 from knet.models.mask_targets import MaskTargets
 
 
@@ -49,7 +49,8 @@ class KernelIterHead(BaseModule):
         if len(configs) != num_stages:
             raise ValueError(f'{num_stages} stages but {len(configs)} mask_head configs')
         no_link = dict(previous_type=None, previous_link=None)
-        self.mask_head = nn.ModuleList(
+        # mmcv's list, which hands `init_weights` on to the stages; torch's does not
+        self.mask_head = ModuleList(
             [build_head({**config, **no_link}) for config in configs[:-1]] + [build_head(configs[-1])])
         self.mask_assign_stride = mask_assign_stride
         self.assigner = build_assigner(train_cfg['assigner']) if train_cfg else None

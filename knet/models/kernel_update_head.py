@@ -12,10 +12,11 @@ from mmdet.models.builder import HEADS, build_loss
 from mmdet.models.losses import accuracy
 from torch import Tensor
 
-from knet.models.kernel_head import group_features, mask_losses
+from knet.models.kernel_head import mask_losses
 from knet.models.kernel_link import KERNEL_LINKS, TRACK_LINKS, add_link_layers, apply_link
 from knet.models.kernel_updater import KernelUpdator
 from knet.models.mask_matching import Assignment
+from knet.models.mask_ops import group_features
 from knet.models.mask_targets import IGNORE_INDEX, MaskTargets, paint
 from knet.models.precision import in_float32
 

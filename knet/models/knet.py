@@ -136,7 +136,8 @@ class KNet(BaseDetector):
         cfg = self.test_cfg
         kernels, labels, scores = select_kernels(output.cls_logits[index].sigmoid(), self.rpn_head.num_proposals,
                                                  self.num_thing_classes, cfg['max_per_img'])
-        masks = rescale_masks(output.mask_logits[index][kernels], batch_input_shape, meta['img_shape'], meta['ori_shape'])
+        masks = rescale_masks(output.mask_logits[index][kernels], self.roi_head.mask_head[-1].mask_upsample_stride,
+                              batch_input_shape, meta['img_shape'], meta['ori_shape'])
         num_things = int((labels < self.num_thing_classes).sum())
         candidates = KernelMasks(masks, scores, labels, kernels, num_things)
         if cfg['merge_joint']:

@@ -42,9 +42,8 @@ def mask_cost(mask_logits: Tensor, gt_masks: Tensor) -> Tensor:
     Shapes as in `dice_cost`; the result lies between -1 and 0.
     """
     p, t = mask_logits.sigmoid().flatten(1), gt_masks.flatten(1)
-    # Two products although one would do (sum (1-p)(1-t) = hw - sum p - sum t + sum p t): near-ties, as between two
-    # saturated masks, are then decided as in the published code.
-    return -(p @ t.T + (1 - p) @ (1 - t).T) / p.shape[1]
+    # sum (1-p)(1-t) = hw - sum p - sum t + sum p t: one product instead of two
+    return (p.sum(1)[:, None] + t.sum(1) - 2 * (p @ t.T)) / p.shape[1] - 1
 
 
 @BBOX_ASSIGNERS.register_module()

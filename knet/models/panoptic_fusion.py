@@ -8,6 +8,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from knet.models.mask_ops import upsample
+
 
 class KernelMasks(NamedTuple):
     """Candidates for the merge, things first; all on the grid of the original image.
@@ -47,11 +49,16 @@ class Segments(NamedTuple):
     is_thing: Tensor
 
 
-def rescale_masks(mask_logits: Tensor, batch_input_shape: Sequence[int], img_shape: Sequence[int], ori_shape: Sequence[int]) -> Tensor:
+def rescale_masks(mask_logits: Tensor, upsample_stride: int, batch_input_shape: Sequence[int], img_shape: Sequence[int],
+                  ori_shape: Sequence[int]) -> Tensor:
     """Mask probabilities on the grid of the original image.
+
+    The published steps: the *logits* are upsampled as in training, then the probabilities are resized to the padded input,
+    cropped, and resized to the image on disk.
 
     Args:
         mask_logits: (M, h, w).
+        upsample_stride: Factor by which the last stage upsamples its masks in training.
         batch_input_shape: (height, width) of the padded network input.
         img_shape: (height, width, ...) of the resized image in it.
         ori_shape: (height, width, ...) of the image on disk.
@@ -59,7 +66,8 @@ def rescale_masks(mask_logits: Tensor, batch_input_shape: Sequence[int], img_sha
     Returns:
         (M, *ori_shape[:2]), 0..1.
     """
-    masks = F.interpolate(mask_logits.sigmoid()[None], tuple(batch_input_shape), mode='bilinear', align_corners=False)
+    masks = upsample(mask_logits[None], upsample_stride).sigmoid()
+    masks = F.interpolate(masks, tuple(batch_input_shape), mode='bilinear', align_corners=False)
     masks = masks[..., :img_shape[0], :img_shape[1]]
     if tuple(img_shape[:2]) != tuple(ori_shape[:2]):
         masks = F.interpolate(masks, tuple(ori_shape[:2]), mode='bilinear', align_corners=False)
