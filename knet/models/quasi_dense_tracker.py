@@ -7,6 +7,8 @@ from mmcv.utils import Registry, build_from_cfg
 from torch import Tensor
 from torchvision.ops import box_iou
 
+from knet.models.mask_ops import mask_iou, shift_masks
+
 TRACKERS = Registry('tracker')
 
 NO_TRACK = -1
@@ -25,6 +27,7 @@ class _Memory(NamedTuple):
     embeds: Tensor  # (m, D)
     labels: Tensor  # (m,)
     ids: Tensor  # (m,)
+    masks: Tensor  # (m, H, W), bool, where each is expected in the current frame; (m, 0, 0) where overlap does not count
 
 
 @dataclass
@@ -32,11 +35,18 @@ class _Track:
     embed: Tensor
     label: Tensor
     last_frame: int
+    centre: Tensor  # (2,), x and y of its box in the last frame
+    velocity: Tensor  # (2,), pixels per frame between the last two frames it was seen in
+    mask: Tensor  # (H, W), bool, in the last frame; (0, 0) where overlap does not count
 
 
 @TRACKERS.register_module()
 class QuasiDenseTracker:
     """Matches embeddings of a frame with those in memory by a bidirectional softmax (QDTrack, section 3.4).
+
+    With `overlap_weight` w the similarity of an object and a track is (1 - w) * softmax + w * IoU of the object's mask and the
+    track's last mask, which is moved on as the track moved last. Objects that look alike keep their ids then; 0 is the
+    published tracker.
 
     All state lives in this object; call `reset` at the start of each sequence.
 
@@ -49,6 +59,7 @@ class QuasiDenseTracker:
         memo_momentum: Weight of the new embedding when a track is updated, 0..1.
         nms_backdrop_iou_thr: Box IoU over which an object of low score is a duplicate of one with a higher score.
         nms_class_iou_thr: The same for objects from `obj_score_thr` on.
+        overlap_weight: Share of the masks' overlap in the similarity, 0..1.
     """
 
     def __init__(self,
@@ -59,7 +70,8 @@ class QuasiDenseTracker:
                  memo_backdrop_frames: int = 1,
                  memo_momentum: float = 0.8,
                  nms_backdrop_iou_thr: float = 0.3,
-                 nms_class_iou_thr: float = 0.7):
+                 nms_class_iou_thr: float = 0.7,
+                 overlap_weight: float = 0.0):
         self.init_score_thr = init_score_thr
         self.obj_score_thr = obj_score_thr
         self.match_score_thr = match_score_thr
@@ -68,6 +80,7 @@ class QuasiDenseTracker:
         self.memo_momentum = memo_momentum
         self.nms_backdrop_iou_thr = nms_backdrop_iou_thr
         self.nms_class_iou_thr = nms_class_iou_thr
+        self.overlap_weight = overlap_weight
         self.reset()
 
     def reset(self) -> None:
@@ -76,7 +89,7 @@ class QuasiDenseTracker:
         self._backdrops: List[_Memory] = []
         self._num_tracks = 0
 
-    def track(self, boxes: Tensor, scores: Tensor, labels: Tensor, embeds: Tensor, frame: int) -> Tensor:
+    def track(self, boxes: Tensor, scores: Tensor, labels: Tensor, embeds: Tensor, frame: int, masks: Optional[Tensor] = None) -> Tensor:
         """Ids of the objects of the next frame.
 
         Args:
@@ -85,23 +98,27 @@ class QuasiDenseTracker:
             labels: (n,), class of each object; only objects of the same class match.
             embeds: (n, D).
             frame: Number of the frame; it rises within a sequence.
+            masks: (n, H, W), bool; read only where `overlap_weight` is not 0.
 
         Returns:
             (n,), long, in the order of the input: track id from 0 on, `NO_TRACK` or `ON_BACKDROP`.
         """
+        if not self.overlap_weight:
+            masks = boxes.new_zeros((len(boxes), 0, 0), dtype=torch.bool)
         # 1. strong objects first; drop the weaker one of two that cover each other
         order = scores.argsort(descending=True, stable=True)
         iou = box_iou(boxes[order], boxes[order])
         order = order[self._is_no_duplicate(iou, scores[order])]
-        scores_kept, labels_kept, embeds_kept = scores[order], labels[order], embeds[order]
+        boxes_kept, scores_kept, labels_kept, embeds_kept, masks_kept = (
+            values[order] for values in (boxes, scores, labels, embeds, masks))
         # 2. continue tracks, 3. start new ones
-        ids = self._match(scores_kept, labels_kept, embeds_kept)
+        ids = self._match(scores_kept, labels_kept, embeds_kept, masks_kept, frame)
         new = (ids == NO_TRACK) & (scores_kept > self.init_score_thr)
         num_new = int(new.sum())
         ids[new] = torch.arange(self._num_tracks, self._num_tracks + num_new, device=ids.device)
         self._num_tracks += num_new
         # 4. remember the frame
-        self._remember(boxes[order], labels_kept, embeds_kept, ids, frame)
+        self._remember(boxes_kept, labels_kept, embeds_kept, masks_kept, ids, frame)
         # 5. back to the order of the input
         result = torch.full((len(boxes),), NO_TRACK, dtype=torch.long, device=boxes.device)
         result[order] = ids
@@ -112,22 +129,27 @@ class QuasiDenseTracker:
         thr = torch.where(scores < self.obj_score_thr, self.nms_backdrop_iou_thr, self.nms_class_iou_thr)
         return ~(torch.tril(iou, -1) > thr[:, None]).any(1)
 
-    def _memory(self) -> Optional[_Memory]:
-        """All remembered objects, None if there are no tracks."""
+    def _memory(self, frame: int) -> Optional[_Memory]:
+        """All that is remembered in a frame, None if there are no tracks."""
         if not self._tracks:
             return None
         tracks = list(self._tracks.values())
-        labels = torch.stack([track.label for track in tracks])
-        own = _Memory(torch.stack([track.embed for track in tracks]), labels, labels.new_tensor(list(self._tracks)))
+        labels, masks = torch.stack([track.label for track in tracks]), torch.stack([track.mask for track in tracks])
+        if self.overlap_weight:
+            moved = torch.stack([track.velocity * (frame - track.last_frame) for track in tracks])
+            masks = shift_masks(masks, moved.round().long())
+        own = _Memory(torch.stack([track.embed for track in tracks]), labels, labels.new_tensor(list(self._tracks)), masks)
         return _Memory(*map(torch.cat, zip(own, *self._backdrops)))
 
-    def _match(self, scores: Tensor, labels: Tensor, embeds: Tensor) -> Tensor:
+    def _match(self, scores: Tensor, labels: Tensor, embeds: Tensor, masks: Tensor, frame: int) -> Tensor:
         """Ids of objects in falling order of score: a track's, `ON_BACKDROP`, or `NO_TRACK` for no match."""
         ids = torch.full((len(scores),), NO_TRACK, dtype=torch.long)
-        memory = self._memory()
+        memory = self._memory(frame)
         if memory is not None and len(scores):
             similarity = embeds @ memory.embeds.T  # (n, m)
             similarity = (similarity.softmax(1) + similarity.softmax(0)) / 2
+            if self.overlap_weight:
+                similarity = (1 - self.overlap_weight) * similarity + self.overlap_weight * mask_iou(masks, memory.masks)
             similarity = similarity * (labels[:, None] == memory.labels[None])
             # One transfer: the greedy choice below is serial and would synchronize at each step on a GPU.
             similarity, memory_ids, score_list = similarity.cpu(), memory.ids.tolist(), scores.tolist()
@@ -142,16 +164,19 @@ class QuasiDenseTracker:
                     ids[i] = ON_BACKDROP
         return ids.to(scores.device)
 
-    def _remember(self, boxes: Tensor, labels: Tensor, embeds: Tensor, ids: Tensor, frame: int) -> None:
+    def _remember(self, boxes: Tensor, labels: Tensor, embeds: Tensor, masks: Tensor, ids: Tensor, frame: int) -> None:
         """Update tracks and background objects; everything in falling order of score."""
+        centres = (boxes[:, :2] + boxes[:, 2:]) / 2
         for i, track_id in enumerate(ids.tolist()):
             if track_id >= 0:
-                old = self._tracks.get(track_id)
-                embed = embeds[i] if old is None else (1 - self.memo_momentum) * old.embed + self.memo_momentum * embeds[i]
-                self._tracks[track_id] = _Track(embed, labels[i], frame)
+                embed, velocity, old = embeds[i], torch.zeros_like(centres[i]), self._tracks.get(track_id)
+                if old is not None:
+                    embed = (1 - self.memo_momentum) * old.embed + self.memo_momentum * embed
+                    velocity = (centres[i] - old.centre) / (frame - old.last_frame)
+                self._tracks[track_id] = _Track(embed, labels[i], frame, centres[i], velocity, masks[i])
         self._tracks = {k: track for k, track in self._tracks.items() if frame - track.last_frame < self.memo_tracklet_frames}
 
         overlap = (torch.tril(box_iou(boxes, boxes), -1) > self.nms_backdrop_iou_thr).any(1)
         backdrop = (ids == NO_TRACK) & ~overlap
-        self._backdrops.insert(0, _Memory(embeds[backdrop], labels[backdrop], ids[backdrop]))
+        self._backdrops.insert(0, _Memory(embeds[backdrop], labels[backdrop], ids[backdrop], masks[backdrop]))
         del self._backdrops[self.memo_backdrop_frames:]

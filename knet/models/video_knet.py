@@ -129,7 +129,8 @@ class VideoKNet(KNet):
             scores=segments.scores[things],
             labels=segments.labels[things],
             embeds=self.embed(output.track_feats[0, segments.kernels[things]]),
-            frame=meta['frame'])
+            frame=meta['frame'],
+            masks=segments.map == things[:, None, None] + 1 if self.tracker.overlap_weight else None)
         instance_ids = torch.zeros_like(segments.labels)
         instance_ids[things] = (track_ids + 1).clamp(min=0)
         return [frame_result(segments, semantic, instance_ids)]

@@ -2,7 +2,9 @@
 import pytest
 import torch
 
+from knet.models.mask_ops import mask_iou, shift_masks
 from knet.models.quasi_dense_tracker import NO_TRACK, ON_BACKDROP, QuasiDenseTracker
+from tests.models.test_matching import rectangle
 
 A, B, C = (torch.eye(4)[i] * 10 for i in range(3))
 
@@ -61,3 +63,37 @@ def test_reset_and_empty_frames():
     assert track(tracker, 3, (BOXES[0], 0.9, 0, A), (BOXES[1], 0.9, 0, B)) == [0, 1]
     tracker.reset()
     assert track(tracker, 0, (BOXES[1], 0.9, 0, B)) == [0]
+
+
+def track_masks(tracker, frame, *objects):
+    """objects: (x of a square of 4 pixels in an image of 8x32, embedding); all of one class and sure."""
+    masks = torch.stack([rectangle(x, 2, x + 4, 6, size=32)[:8] for x, _ in objects]).bool()
+    boxes = torch.tensor([[x, 2, x + 4, 6] for x, _ in objects], dtype=torch.float32)
+    scores = torch.linspace(0.9, 0.8, len(objects))
+    return tracker.track(boxes, scores, torch.zeros(len(objects)).long(), torch.stack([embed for _, embed in objects]), frame, masks).tolist()
+
+
+@pytest.mark.parametrize('overlap_weight, ids', [(0.0, [1, 0]), (0.7, [0, 1])])
+def test_overlap_keeps_objects_apart_that_look_like_each_other(overlap_weight, ids):
+    tracker = QuasiDenseTracker(overlap_weight=overlap_weight, match_score_thr=0.3)
+    assert track_masks(tracker, 0, (0, A * 0.1), (10, B * 0.1)) == [0, 1]
+    assert track_masks(tracker, 1, (1, B * 0.1), (11, A * 0.1)) == ids  # they have changed their looks
+
+
+@pytest.mark.parametrize('frame', [2, 3])
+def test_masks_are_moved_on_as_their_track_moved_last(frame):
+    """Two alike that follow each other at the distance of one step: without the motion each would be taken for the other."""
+    tracker = QuasiDenseTracker(overlap_weight=0.7, match_score_thr=0.3)
+    looks = torch.zeros(4)
+    assert track_masks(tracker, 0, (0, looks), (4, looks)) == [0, 1]
+    assert track_masks(tracker, 1, (2, looks), (6, looks)) == [0, 1]
+    start = 2 + 2 * (frame - 1)  # also over a frame in which nothing was found
+    assert track_masks(tracker, frame, (start + 4, looks), (start, looks)) == [1, 0]
+
+
+def test_masks_lose_what_leaves_the_image():
+    masks = rectangle(0, 0, 4, 2)[None].bool().repeat(3, 1, 1)
+    moved = shift_masks(masks, torch.tensor([[2, 1], [-3, 0], [0, -9]]))
+    assert torch.equal(moved[0], rectangle(2, 1, 6, 3).bool())
+    assert torch.equal(moved[1], rectangle(0, 0, 1, 2).bool()) and not moved[2].any()
+    assert mask_iou(masks[:1], torch.stack([rectangle(2, 0, 6, 2).bool(), moved[2]])).tolist() == [[pytest.approx(1 / 3), 0]]

@@ -1,0 +1,167 @@
+"""Say what this machine has and whether Video K-Net can run on it; put what it prints into a bug report.
+
+    python tools/misc/check_environment.py [DIR]
+
+Looks at the versions of the packages, mmcv's operators, each GPU and whether the installed torch has kernels for it, nccl, ffmpeg
+and the free disk at DIR. What does not work is a line "problem: ..." that says what to do; the exit status is then 1.
+"""
+import argparse
+import importlib
+import os
+import platform
+import re
+import shutil
+import subprocess
+import sys
+from importlib import metadata
+from pathlib import Path
+from typing import List, Optional, Sequence, Tuple
+
+ROOT = Path(__file__).resolve().parents[2]
+PACKAGES = ('torch', 'torchvision', 'mmcv-full', 'mmdet', 'numpy', 'scipy', 'opencv-python', 'pillow', 'pycocotools', 'matplotlib',
+            'imageio-ffmpeg')
+ROOM = 10  # GB: pictures, logs and checkpoints of a training run
+
+
+def has_kernels(capability: Tuple[int, int], architectures: Sequence[str]) -> bool:
+    """Whether a GPU can run a build of torch.
+
+    Binary code (`sm_86`) runs on GPUs of the same major version and the same or a higher minor one, intermediate code
+    (`compute_120`) on every GPU from that version on (CUDA programming guide, "Application compatibility").
+
+    Args:
+        capability: Compute capability of the GPU, major and minor, (7, 0) for a V100.
+        architectures: What torch was built for, `torch.cuda.get_arch_list()`.
+    """
+    for name in architectures:
+        kind, number = re.fullmatch(r'(sm|compute)_(\d+)[a-z]?', name).groups()
+        major, minor = int(number[:-1]), int(number[-1])
+        if (major, minor) <= tuple(capability) and (kind == 'compute' or major == capability[0]):
+            return True
+    return False
+
+
+class Report:
+    """Lines of what was found; problems are counted."""
+
+    def __init__(self):
+        self.problems: List[str] = []
+
+    def say(self, what: str, value) -> None:
+        """One finding."""
+        print(f'{what + ":":16}{value}')
+
+    def problem(self, text: str) -> None:
+        """Something that does not work, and what to do."""
+        self.problems.append(text)
+
+    def try_import(self, name: str, advice: str):
+        """The module, or None and a problem."""
+        try:
+            return importlib.import_module(name)
+        except ModuleNotFoundError as error:
+            if (error.name or '').split('.')[0] not in ('torch', 'mmcv', 'knet', 'imageio_ffmpeg'):
+                self.problem(f'{name} cannot be imported ({error}); {advice}')
+            elif error.name == 'knet':
+                self.problem(f'the project itself is not installed; {advice}')
+            return None  # the packages that are missing are listed already
+        except Exception as error:  # packages that do not fit together fail in many ways
+            self.problem(f'{name} cannot be imported ({type(error).__name__}: {str(error).splitlines()[0] if str(error) else ""}); {advice}')
+            return None
+
+
+def check_versions(report: Report) -> None:
+    """The project, the system and the packages."""
+    try:
+        commit = subprocess.run(['git', 'describe', '--always', '--dirty'], cwd=ROOT, capture_output=True, text=True).stdout.strip()
+    except OSError:
+        commit = ''
+    report.say('video-knet', commit or 'not a git checkout')
+    report.say('system', f'{platform.platform()}, {os.cpu_count()} cores')
+    report.say('python', f'{platform.python_version()} ({sys.executable})')
+    missing = []
+    for name in PACKAGES:
+        try:
+            report.say(name, metadata.version(name))
+        except metadata.PackageNotFoundError:
+            report.say(name, 'not installed')
+            missing.append(name)
+    if missing:
+        report.problem(f'not installed: {", ".join(missing)}; run `sh tools/setup_env.sh`, or install what requirements.txt lists')
+
+
+def check_torch(report: Report) -> None:
+    """torch, its GPUs and nccl."""
+    torch = report.try_import('torch', 'run `sh tools/setup_env.sh`')
+    if torch is None:
+        return
+    report.say('CPU', f'{torch.backends.cpu.get_cpu_capability()} kernels, {torch.get_num_threads()} threads')
+    architectures = torch.cuda.get_arch_list() or re.findall(r'sm_\d+', torch._C._cuda_getArchFlags() or '') if torch.version.cuda else []
+    report.say('CUDA of torch', f'{torch.version.cuda}, built for {" ".join(architectures) or "no GPU"}' if torch.version.cuda else 'none')
+    count = torch.cuda.device_count()
+    if not count:
+        report.say('GPUs', 'none; training and testing run on the CPU')
+        if shutil.which('nvidia-smi'):
+            report.problem('there is an NVIDIA driver but torch sees no GPU: the driver may be older than the CUDA of torch asks for '
+                           '(525 for CUDA 12), CUDA_VISIBLE_DEVICES empty, or torch a build without CUDA')
+    for i in range(count):
+        properties = torch.cuda.get_device_properties(i)
+        capability = properties.major, properties.minor
+        works = has_kernels(capability, architectures)
+        report.say(f'GPU {i}', f'{properties.name}, {properties.total_memory / 2 ** 30:.0f} GiB, sm_{capability[0]}{capability[1]}, '
+                               f'torch has {"kernels for it" if works else "NO kernels for it"}')
+        if not works:
+            report.problem(f'torch {torch.__version__} has no kernels for GPU {i} ({properties.name}, sm_{capability[0]}{capability[1]}; it was '
+                           f'built for {" ".join(architectures)}); install a torch that has, see requirements/lock.txt')
+    if count:
+        nccl = torch.distributed.is_nccl_available()
+        report.say('nccl', '.'.join(map(str, torch.cuda.nccl.version())) if nccl else 'none')
+        if not nccl:
+            report.problem('this torch has no nccl: training on several GPUs does not work')
+
+
+def check_parts(report: Report, folder: str) -> None:
+    """mmcv's operators, the project itself, ffmpeg and the disk."""
+    ops = report.try_import('mmcv.ops', 'mmcv-full must be built against the installed torch: run `sh tools/setup_env.sh`, or '
+                                        '`pip install --no-build-isolation --no-cache-dir --force-reinstall --no-deps mmcv-full==1.7.2`')
+    if ops is not None:
+        report.say('mmcv.ops', f'load, CUDA: {ops.get_compiling_cuda_version()} (no config of this project needs its CUDA kernels)')
+    if report.try_import('knet.apis', 'run `sh tools/setup_env.sh`, or `pip install --no-build-isolation --no-deps -e .`') is not None:
+        report.say('knet', 'can be imported')
+    ffmpeg = report.try_import('imageio_ffmpeg', 'pictures work without it, videos do not: `pip install imageio-ffmpeg`')
+    if ffmpeg is not None:
+        try:
+            report.say('ffmpeg', f'{ffmpeg.get_ffmpeg_version()} ({ffmpeg.get_ffmpeg_exe()})')
+        except RuntimeError as error:
+            report.problem(f'no ffmpeg for videos: {str(error).splitlines()[0]}')
+    free = shutil.disk_usage(folder).free / 1e9
+    report.say('free disk', f'{free:.0f} GB at {Path(folder).resolve()}')
+    if free < ROOM:
+        report.problem(f'{free:.1f} GB of free disk at {Path(folder).resolve()}; checkpoints and pictures need about {ROOM} GB')
+
+
+def parse_args(arguments: Optional[Sequence[str]] = None) -> argparse.Namespace:
+    """The options; None takes the command line of the process."""
+    parser = argparse.ArgumentParser(description='Say what this machine has and whether Video K-Net can run on it')
+    parser.add_argument('folder', nargs='?', default='.', metavar='DIR', help='where results will go (default: here)')
+    return parser.parse_args(arguments)
+
+
+def main(arguments: Optional[Sequence[str]] = None) -> int:
+    """Print the report; gives the exit status."""
+    args = parse_args(arguments)
+    report = Report()
+    if not Path(args.folder).is_dir():
+        sys.stderr.write(f'error: {args.folder} is no folder\n')
+        return 1
+    check_versions(report)
+    check_torch(report)
+    check_parts(report, args.folder)
+    for text in report.problems:
+        print(f'problem: {text}')
+    print(f'{len(report.problems)} problem{"s" * (len(report.problems) != 1)}' if report.problems else 'everything is there')
+    return bool(report.problems)
+
+
+if __name__ == '__main__':
+    sys.exit(main())
