@@ -7,7 +7,6 @@ import torch.nn.functional as F
 from mmcv.cnn import ConvModule, bias_init_with_prob
 from mmcv.cnn.bricks.transformer import FFN, MultiheadAttention
 from mmcv.runner import BaseModule
-from mmdet.core import reduce_mean
 from mmdet.models.builder import HEADS, build_loss
 from mmdet.models.losses import accuracy
 from torch import Tensor
@@ -141,7 +140,8 @@ class KernelUpdateHead(BaseModule):
         return StageOutput(self.fc_cls(cls_feats), new_mask_logits, object_feats, track_feats)
 
     @in_float32
-    def loss(self, cls_logits: Tensor, mask_logits: Tensor, assignments: List[Assignment], targets: List[MaskTargets]) -> Dict[str, Tensor]:
+    def loss(self, cls_logits: Tensor, mask_logits: Tensor, assignments: List[Assignment], targets: List[MaskTargets],
+             num_positive: Tensor) -> Dict[str, Tensor]:
         """Losses of this stage.
 
         Args:
@@ -149,6 +149,7 @@ class KernelUpdateHead(BaseModule):
             mask_logits: (B, N', H, W), upsampled by `mask_upsample_stride`.
             assignments: Matched thing kernels of each image.
             targets: Ground truth of each image at the stride of the upsampled masks.
+            num_positive: What the class loss is averaged by, see `KernelIterHead.num_positives`.
 
         Returns:
             `loss_cls`, `loss_mask`, `loss_dice`, with `loss_rank` in the config `loss_rank`, and `pos_acc` (percent of the
@@ -167,14 +168,14 @@ class KernelUpdateHead(BaseModule):
             pos_masks.append(masks)
             if self.loss_rank is not None:
                 rank_targets.append(paint(masks, pos_inds))
-        losses = self._class_loss(cls_logits, torch.stack(labels))
+        losses = self._class_loss(cls_logits, torch.stack(labels), num_positive)
         losses.update(mask_losses(torch.cat(pos_logits), torch.cat(pos_masks), self.loss_mask, self.loss_dice))
         if self.loss_rank is not None:
             losses['loss_rank'] = self.loss_rank(mask_logits, torch.stack(rank_targets), ignore_index=IGNORE_INDEX)
         return losses
 
-    def _class_loss(self, cls_logits: Tensor, labels: Tensor) -> Dict[str, Tensor]:
-        """Focal loss over the number of positives (mean of the ranks), (B, N', T+S) logits against (B, N') labels.
+    def _class_loss(self, cls_logits: Tensor, labels: Tensor, num_positive: Tensor) -> Dict[str, Tensor]:
+        """Focal loss over the number of positives, (B, N', T+S) logits against (B, N') labels.
 
         Thing kernels answer for the thing classes, each stuff kernel for its own class alone.
         """
@@ -184,7 +185,6 @@ class KernelUpdateHead(BaseModule):
         weights[:, self.num_proposals:, self.num_thing_classes:] = torch.eye(num_stuff, device=weights.device, dtype=weights.dtype)
         one_hot = F.one_hot(labels, self.num_classes + 1)[..., :-1]
         positive = labels < self.num_classes
-        num_positive = reduce_mean(positive.sum().float()).clamp(min=1)
         loss = self.loss_cls(cls_logits.flatten(0, 1), one_hot.flatten(0, 1), num_positive, weights.flatten(0, 1))
         return dict(loss_cls=loss, pos_acc=accuracy(cls_logits[positive], labels[positive]))
 

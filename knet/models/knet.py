@@ -79,7 +79,8 @@ class KNet(BaseDetector):
         targets = self._targets(gt_masks, gt_labels, gt_semantic_seg)
         initial = self.rpn_head(self.extract_feat(img))
         rpn_losses, assignments = self.rpn_head.loss(initial, targets)
-        return {**rpn_losses, **self.roi_head.forward_train(initial, targets, assignments).losses}
+        num_positive, = self.roi_head.num_positives(targets)
+        return {**rpn_losses, **self.roi_head.loss(self.roi_head(initial), targets, assignments, num_positive).losses}
 
     def _targets(self, gt_masks: List, gt_labels: List[Tensor], gt_semantic_seg: Tensor) -> List[MaskTargets]:
         return prepare_mask_targets(gt_masks, gt_labels, gt_semantic_seg, self.num_thing_classes, self.roi_head.mask_assign_stride)
@@ -110,7 +111,7 @@ class KNet(BaseDetector):
             Per image a dict, see `frame_result`; instance ids are the numbers of the segments.
         """
         initial = self.rpn_head(self.extract_feat(img))
-        output = self.roi_head(initial)
+        output = self.roi_head(initial)[-1]
         results = []
         for i, meta in enumerate(img_metas):
             segments, semantic = self.panoptic(output, i, img.shape[-2:], meta)

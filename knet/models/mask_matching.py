@@ -1,5 +1,5 @@
 """Matching of kernels with the things of an image: costs and Hungarian assignment (K-Net, section 3.3)."""
-from typing import NamedTuple, Optional
+from typing import NamedTuple, Optional, Tuple
 
 import torch
 from mmdet.core.bbox.builder import BBOX_ASSIGNERS
@@ -21,8 +21,8 @@ class Assignment(NamedTuple):
     gt_inds: Tensor
 
 
-def dice_cost(mask_logits: Tensor, gt_masks: Tensor, eps: float = 1e-3) -> Tensor:
-    """-2 sum(p t) / (sum p^2 + eps + sum t^2 + eps), p = sigmoid(logits).
+def mask_costs(mask_logits: Tensor, gt_masks: Tensor, eps: float = 1e-3) -> Tuple[Tensor, Tensor]:
+    """How badly each kernel's mask fits each thing, p = sigmoid(logits).
 
     Args:
         mask_logits: Shape (N, h, w).
@@ -30,20 +30,15 @@ def dice_cost(mask_logits: Tensor, gt_masks: Tensor, eps: float = 1e-3) -> Tenso
         eps: Keeps the denominator of empty masks from 0.
 
     Returns:
-        Shape (N, n), between -1 and 0.
+        dice cost -2 sum(p t) / (sum p^2 + eps + sum t^2 + eps), shape (N, n), between -1 and 0;
+        mask cost -(sum p t + sum (1-p)(1-t)) / (h w), shape (N, n), between -1 and 0: minus the share of pixels on which mask and
+        thing agree.
     """
     p, t = mask_logits.sigmoid().flatten(1), gt_masks.flatten(1)
-    return -2 * (p @ t.T) / ((p * p).sum(1)[:, None] + eps + (t * t).sum(1)[None] + eps)
-
-
-def mask_cost(mask_logits: Tensor, gt_masks: Tensor) -> Tensor:
-    """-(sum p t + sum (1-p)(1-t)) / (h w): minus the share of pixels on which mask and ground truth agree.
-
-    Shapes as in `dice_cost`; the result lies between -1 and 0.
-    """
-    p, t = mask_logits.sigmoid().flatten(1), gt_masks.flatten(1)
-    # sum (1-p)(1-t) = hw - sum p - sum t + sum p t: one product instead of two
-    return (p.sum(1)[:, None] + t.sum(1) - 2 * (p @ t.T)) / p.shape[1] - 1
+    inter = p @ t.T
+    dice = -2 * inter / ((p * p).sum(1)[:, None] + eps + (t * t).sum(1) + eps)
+    # sum (1-p)(1-t) = hw - sum p - sum t + sum p t
+    return dice, (p.sum(1)[:, None] + t.sum(1) - 2 * inter) / p.shape[1] - 1
 
 
 @BBOX_ASSIGNERS.register_module()
@@ -52,8 +47,8 @@ class KernelHungarianAssigner:
 
     Args:
         cls_weight: Weight of the focal class cost; classes are used only where class logits are given.
-        dice_weight: Weight of `dice_cost`.
-        mask_weight: Weight of `mask_cost`.
+        dice_weight: Weight of the dice cost, see `mask_costs`.
+        mask_weight: Weight of the mask cost.
     """
 
     def __init__(self, cls_weight: float = 2.0, dice_weight: float = 4.0, mask_weight: float = 1.0):
@@ -78,8 +73,10 @@ class KernelHungarianAssigner:
             FloatingPointError: a cost is not finite (the training has diverged).
         """
         # 1. weighted costs of every pair, (N, n)
-        cost = 0 if cls_logits is None else self.cls_cost(cls_logits, gt_labels)
-        cost = cost + self.dice_weight * dice_cost(mask_logits, gt_masks) + self.mask_weight * mask_cost(mask_logits, gt_masks)
+        dice, agreement = mask_costs(mask_logits, gt_masks)
+        cost = self.dice_weight * dice + self.mask_weight * agreement
+        if cls_logits is not None:
+            cost = cost + self.cls_cost(cls_logits, gt_labels)
         # 2. Hungarian matching on the CPU
         cost = cost.cpu().numpy()
         if not (abs(cost) < float('inf')).all():

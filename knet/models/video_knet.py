@@ -6,9 +6,10 @@ import torch.nn as nn
 from mmdet.models.builder import DETECTORS, build_head
 from torch import Tensor
 
-from knet.models.kernel_iter_head import TrainOutput
-from knet.models.kernel_update_head import fc_layers
+from knet.models.kernel_iter_head import split_pairs
+from knet.models.kernel_update_head import StageOutput, fc_layers
 from knet.models.knet import KNet, frame_result
+from knet.models.mask_matching import Assignment
 from knet.models.panoptic_fusion import segment_boxes
 from knet.models.quasi_dense_tracker import build_tracker
 
@@ -83,25 +84,25 @@ class VideoKNet(KNet):
         targets = self._targets(gt_masks, gt_labels, gt_semantic_seg)
         ref_targets = self._targets([masks[0] for masks in ref_gt_masks], [labels[:, 1] for labels in ref_gt_labels],
                                     ref_gt_semantic_seg[:, 0])
-        feats = self.extract_feat(torch.cat([img, ref_img[:, 0]]))
-        key_feats, ref_feats = zip(*(level.chunk(2) for level in feats))
+        initial = self.rpn_head(self.extract_feat(torch.cat([img, ref_img[:, 0]])))
+        outputs, ref_outputs = self.roi_head.forward_pairs(initial)
+        num_positive, ref_num_positive = self.roi_head.num_positives(targets, ref_targets)
 
-        ref_initial = self.rpn_head(ref_feats)
+        initial, ref_initial = split_pairs(initial)
         ref_rpn_losses, ref_assignments = self.rpn_head.loss(ref_initial, ref_targets)
-        ref = self.roi_head.forward_train(ref_initial, ref_targets, ref_assignments)
-        initial = self.rpn_head(key_feats)
+        ref = self.roi_head.loss(ref_outputs, ref_targets, ref_assignments, ref_num_positive)
         rpn_losses, assignments = self.rpn_head.loss(initial, targets)
-        key = self.roi_head.forward_train(initial, targets, assignments, previous=ref.last.object_feats)
+        key = self.roi_head.loss(outputs, targets, assignments, num_positive)
 
         track_losses = self.track_head.loss(
-            self._matched_embeds(key), self._matched_embeds(ref),
+            self._matched_embeds(outputs[-1], key.assignments), self._matched_embeds(ref_outputs[-1], ref.assignments),
             [ids[pairs.gt_inds] for ids, pairs in zip(gt_instance_ids, key.assignments)],
             [ids[pairs.gt_inds, 1] for ids, pairs in zip(ref_gt_instance_ids, ref.assignments)])
         return {**rpn_losses, **key.losses, **_with_suffix(ref_rpn_losses, '_ref_rpn'), **_with_suffix(ref.losses, '_ref'), **track_losses}
 
-    def _matched_embeds(self, output: TrainOutput) -> List[Tensor]:
+    def _matched_embeds(self, output: StageOutput, assignments: List[Assignment]) -> List[Tensor]:
         """Embeddings (p, D) of the kernels that the things of each frame are matched with."""
-        return [self.embed(feats[pairs.kernel_inds]) for feats, pairs in zip(output.last.track_feats, output.assignments)]
+        return [self.embed(feats[pairs.kernel_inds]) for feats, pairs in zip(output.track_feats, assignments)]
 
     @torch.no_grad()
     def simple_test(self, img: Tensor, img_metas: List[Dict]) -> List[Dict]:
@@ -119,7 +120,7 @@ class VideoKNet(KNet):
         position = (meta['sequence'], meta['frame'])
         if self._position is None or self._position[0] != position[0] or self._position[1] >= position[1]:
             self.reset()
-        output = self.roi_head(self.rpn_head(self.extract_feat(img)), self._previous)
+        output = self.roi_head(self.rpn_head(self.extract_feat(img)), self._previous)[-1]
         self._previous, self._position = output.object_feats, position
 
         segments, semantic = self.panoptic(output, 0, img.shape[-2:], meta)

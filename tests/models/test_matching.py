@@ -3,7 +3,7 @@ import pytest
 import torch
 from mmdet.core import BitmapMasks
 
-from knet.models.mask_matching import KernelHungarianAssigner, dice_cost, mask_cost
+from knet.models.mask_matching import KernelHungarianAssigner, mask_costs
 from knet.models.mask_targets import paint, prepare_mask_targets
 
 
@@ -19,8 +19,9 @@ LEFT, RIGHT = rectangle(0, 0, 4, 8), rectangle(4, 0, 8, 8)
 def test_costs_of_sure_masks():
     logits = torch.stack([LEFT, RIGHT]) * 200 - 100
     truth = torch.stack([LEFT, rectangle(0, 0, 8, 8)])
-    assert dice_cost(logits, truth).tolist() == [pytest.approx([-1, -64 / 96], abs=1e-4), pytest.approx([0, -64 / 96], abs=1e-4)]
-    assert mask_cost(logits, truth).tolist() == [pytest.approx([-1, -0.5]), pytest.approx([0, -0.5])]
+    dice, mask = mask_costs(logits, truth)
+    assert dice.tolist() == [pytest.approx([-1, -64 / 96], abs=1e-4), pytest.approx([0, -64 / 96], abs=1e-4)]
+    assert mask.tolist() == [pytest.approx([-1, -0.5]), pytest.approx([0, -0.5])]
 
 
 def test_each_thing_gets_one_kernel_of_least_total_cost():

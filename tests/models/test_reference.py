@@ -148,7 +148,7 @@ def test_panoptic_merge(monkeypatch):
     output = StageOutput(*(torch.from_numpy(data[name]).float()[None] for name in ('cls', 'masks')), None, None)
     for part in (model.backbone, model.neck, model.rpn_head):
         monkeypatch.setattr(part, 'forward', lambda feats: feats)
-    monkeypatch.setattr(model.roi_head, 'forward', lambda initial: output)
+    monkeypatch.setattr(model.roi_head, 'forward', lambda initial: [output])
     shape = (*expected['ori_shape'], 3)
     result, = model.simple_test(torch.zeros(1, 3, *expected['batch_input_shape']), [dict(img_shape=shape, ori_shape=shape)])
 
