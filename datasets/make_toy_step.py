@@ -12,12 +12,15 @@ they cross each other, leave the image and come back. The same arguments give th
 """
 import argparse
 import json
+import os
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Dict, Iterator, List, Tuple
 
 import cv2
 import numpy as np
+from preparation import natural, run_pieces
 from toy_sprites import (
     ID,
     TRANSPARENT,
@@ -334,7 +337,7 @@ def sequence_numbers(split: str, count: int) -> List[int]:
 
 
 def make_toy_step(out, seed: int = 0, train_sequences: int = 24, val_sequences: int = 9, frames: int = 20,
-                  size: Tuple[int, int] = (96, 320)) -> bool:
+                  size: Tuple[int, int] = (96, 320), nproc: int = 1) -> bool:
     """Make the toy set under `out`, unless it is there already.
 
     A set that this function made with other arguments, or did not finish, is replaced.
@@ -346,6 +349,7 @@ def make_toy_step(out, seed: int = 0, train_sequences: int = 24, val_sequences: 
         val_sequences: Number of validation sequences, 0 or more.
         frames: Frames of each sequence, 1 or more.
         size: Height and width of the images in pixels, 32 or more each.
+        nproc: Processes to draw in; the files do not depend on it.
 
     Returns:
         Whether something was written; False: the set was complete.
@@ -368,7 +372,7 @@ def make_toy_step(out, seed: int = 0, train_sequences: int = 24, val_sequences: 
             path.unlink(missing_ok=True)
         write_marker(marker, {**wanted, 'complete': False})
         for split in SEQUENCES:
-            write_split(folder / split, split, wanted)
+            write_split(folder / split, split, wanted, nproc)
         write_marker(marker, {**wanted, 'complete': True})
     except (ValueError, KeyError, TypeError) as error:
         raise InputError(f'{marker} was not written by this script ({error}); name another folder') from None
@@ -393,15 +397,23 @@ def toy_files(folder: Path, arguments: Dict) -> List[Path]:
             for sequence, frames in frame_numbers(split, arguments).items() for frame in frames for kind in ('leftImg8bit', 'panoptic')]
 
 
-def write_split(folder: Path, split: str, arguments: Dict) -> None:
-    """Draw and write the sequences of a split."""
-    for sequence, frames in tqdm(frame_numbers(split, arguments).items(), f'toy videos, {split}', unit='sequence'):
-        street = Street(np.random.default_rng([arguments['seed'], sequence]), len(frames), arguments['size'])
-        for index, frame in enumerate(frames):
-            image, semantic, instance = street.frame(index)
-            name = frame_name(sequence, frame)
-            write_png(folder / f'{name}_leftImg8bit.png', np.ascontiguousarray(image[..., ::-1]))
-            write_panoptic(folder / f'{name}_panoptic.png', semantic, instance)
+def write_split(folder: Path, split: str, arguments: Dict, nproc: int) -> None:
+    """Draw and write the sequences of a split, spread over `nproc` processes."""
+    numbers = frame_numbers(split, arguments)
+    draw = partial(write_sequence, folder, arguments['seed'], arguments['size'])
+    for _ in tqdm(run_pieces(draw, numbers.items(), nproc), f'toy videos, {split}', len(numbers), unit='sequence'):
+        pass
+
+
+def write_sequence(folder: Path, seed: int, size: Tuple[int, int], piece: Tuple[int, range]) -> None:
+    """Draw and write a sequence; `piece`: its number and its frame numbers."""
+    sequence, frames = piece
+    street = Street(np.random.default_rng([seed, sequence]), len(frames), size)
+    for index, frame in enumerate(frames):
+        image, semantic, instance = street.frame(index)
+        name = frame_name(sequence, frame)
+        write_png(folder / f'{name}_leftImg8bit.png', np.ascontiguousarray(image[..., ::-1]))
+        write_panoptic(folder / f'{name}_panoptic.png', semantic, instance)
 
 
 def main() -> None:
@@ -411,9 +423,10 @@ def main() -> None:
     parser.add_argument('--train-sequences', type=int, default=24)
     parser.add_argument('--val-sequences', type=int, default=9)
     parser.add_argument('--frames', type=int, default=20, help='frames of each sequence')
+    parser.add_argument('--nproc', type=natural, default=os.cpu_count(), metavar='N', help='cores to use (default: all)')
     parser.add_argument('--size', type=int, nargs=2, default=(96, 320), metavar=('HEIGHT', 'WIDTH'))
     args = parser.parse_args()
-    made = make_toy_step(args.out, args.seed, args.train_sequences, args.val_sequences, args.frames, tuple(args.size))
+    made = make_toy_step(args.out, args.seed, args.train_sequences, args.val_sequences, args.frames, tuple(args.size), args.nproc)
     print(f'{args.out}: {"made" if made else "complete already"}')
 
 

@@ -71,15 +71,17 @@ def build(config, **options):
 
 
 def with_reference_weights(model):
-    """`model` with the weights that its own parameter names give."""
-    model.load_state_dict(state_dict({name: value.shape for name, value in model.state_dict().items()}))
+    """`model` with the weights that its own parameter names give; the index buffers of Swin stay."""
+    shapes = {name: value.shape for name, value in model.state_dict().items() if not name.endswith('relative_position_index')}
+    model.load_state_dict(state_dict(shapes), strict=False)
     return model
 
 
-def training_batch(root, seed):
+def training_batch(root, seed, gpu=-1):
     """What the loader gives of a key and a reference frame (and of the two in reverse), with the reference images in it.
 
-    The ground truth is written as files and comes back through the data set and the transforms; `root` is an empty folder.
+    The ground truth is written as files and comes back through the data set and the transforms; `root` is an empty folder, `gpu`
+    where the batch goes (-1: the CPU).
 
     Returns:
         Keyword arguments of `VideoKNet.forward_train` for two pairs: (key, reference) and (reference, key).
@@ -94,8 +96,8 @@ def training_batch(root, seed):
         Image.new('RGB', INPUT_SHAPE[::-1]).save(folder / f'000000_{frame:06d}_leftImg8bit.png')
     # two frames: each is the other's only possible reference
     dataset = STEPDataset(str(root), 'train', [dict(type='LoadFrames'), dict(type='PackFrames')])
-    batch = scatter(collate([dataset[0], dataset[1]], samples_per_gpu=2), [-1])[0]
-    key, reference = images = frames(seed, 2)
+    batch = scatter(collate([dataset[0], dataset[1]], samples_per_gpu=2), [gpu])[0]
+    key, reference = images = frames(seed, 2).to(batch['img'].device)
     return {**batch, 'img': images, 'ref_img': torch.stack([reference, key])[:, None]}
 
 

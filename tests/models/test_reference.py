@@ -34,10 +34,11 @@ def run_frames(model, expected):
     for name in calls:
         def keep(module, inputs, output, name=name):
             outputs = output if isinstance(output, (tuple, list)) else [output]
-            calls[name].append([tensor.detach().numpy() for tensor in outputs])
+            calls[name].append([tensor.detach().cpu().numpy() for tensor in outputs])
         handles.append(model.get_submodule(name).register_forward_hook(keep))
     model.eval()
-    for t, frame in enumerate(reference.frames(expected['seed'], expected['frames'])):
+    device = next(model.parameters()).device
+    for t, frame in enumerate(reference.frames(expected['seed'], expected['frames']).to(device)):
         model.simple_test(frame[None], [dict(img_shape=reference.IMG_SHAPE, ori_shape=reference.IMG_SHAPE, sequence=0, frame=t)])
     for handle in handles:
         handle.remove()

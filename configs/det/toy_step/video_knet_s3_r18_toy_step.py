@@ -21,7 +21,7 @@ model = dict(
     tracker=dict(match_score_thr=0.4),
     test_cfg=dict(merge_joint=False, stuff_max_area=64))
 data = dict(samples_per_gpu=2, workers_per_gpu=1)
-optimizer = dict(_delete_=True, type='AdamW', lr=2.5e-3, weight_decay=0.05)
+optimizer = dict(_delete_=True, type='AdamW', lr=2.5e-3, weight_decay=0.05, fused=True)
 lr_config = dict(
     _delete_=True, policy='CosineAnnealing', by_epoch=False, min_lr_ratio=0.01, warmup='linear', warmup_iters=100, warmup_ratio=0.01)
 runner = dict(max_epochs=10)

@@ -1,0 +1,118 @@
+"""What must hold on a GPU; skipped without one. `sh tools/run_tests.sh -m cuda` runs these tests alone."""
+import json
+import re
+
+import pytest
+import torch
+from mmcv.runner import build_optimizer
+from mmdet.datasets import build_dataset
+
+from knet.apis import build_model, load_config, wrap_model
+from knet.data import build_train_loader
+from tests import reference
+from tests.conftest import run, run_tool
+from tests.models.test_reference import MODELS, R50, assert_outputs_match, assert_training_step_matches, run_frames, soften
+
+pytestmark = [pytest.mark.cuda, pytest.mark.skipif(not torch.cuda.is_available(), reason='needs a GPU')]
+SWIN_B = MODELS['video_knet_kitti_step_swin_b_joint_update']
+GPU_MEMORY = 16e9  # bytes of the smallest V100
+
+
+@pytest.fixture(autouse=True)
+def exact_float32(monkeypatch):
+    """GPUs round the factors of float32 products to 10 bits where they may (TF32); comparisons need all of them."""
+    monkeypatch.setattr(torch.backends.cuda.matmul, 'allow_tf32', False)
+    monkeypatch.setattr(torch.backends.cudnn, 'allow_tf32', False)
+
+
+def test_forward_pass_of_r50():
+    expected = reference.expected('video_forward_r50')
+    model = reference.with_reference_weights(reference.build(R50)).cuda()
+    assert_outputs_match(run_frames(model, expected), expected)
+
+
+def run_network(model, image, previous=None):
+    """Output of the last stage."""
+    with torch.no_grad():
+        return model.roi_head(model.rpn_head(model.extract_feat(image)), previous)[-1]
+
+
+@pytest.mark.parametrize('config', [R50, SWIN_B])
+def test_outputs_are_those_of_the_cpu(config):
+    first, second = reference.frames(7, 2)[:, None]
+    outputs = []
+    for device in ('cpu', 'cuda'):
+        model = reference.with_reference_weights(reference.build(config)).eval().to(device)
+        outputs.append(run_network(model, second.to(device), run_network(model, first.to(device)).object_feats))
+    for cpu, cuda in zip(*outputs):
+        assert ((cuda.cpu() - cpu).abs().max() / cpu.std()).item() < 1e-3
+
+
+def test_training_step_of_video_knet(tmp_path):
+    expected = reference.expected('video_train_clear_r50')
+    model = soften(reference.with_reference_weights(reference.build(R50)), expected['fc_mask_weight_factor']).cuda()
+    batch = reference.training_batch(tmp_path, expected['seed'], gpu=0)
+    assert_training_step_matches(model, model.forward_train(**reference.first_pair(batch)), expected)
+
+
+def test_training_step_of_knet(tmp_path):
+    expected = reference.expected('image_train_clear_r50')
+    model = soften(reference.with_reference_weights(reference.build(MODELS['knet_cityscapes_step_r50'])),
+                   expected['fc_mask_weight_factor']).cuda()
+    batch = reference.training_batch(tmp_path, expected['seed'], gpu=0)
+    assert_training_step_matches(model, model.forward_train(**reference.key_frames(batch)), expected)
+
+
+@pytest.mark.parametrize('precision', [[], ['fp16.loss_scale=dynamic'], ['bf16=True']], ids=['float32', 'float16', 'bfloat16'])
+def test_training_and_testing_in_each_precision(precision, tiny_config, tmp_path):
+    done = run_tool('train', tiny_config, '--work-dir', tmp_path, '--seed', 3, '--cfg-options', 'runner.max_epochs=1', *precision)
+    assert done.returncode == 0, done.stderr[-3000:]
+    log, = tmp_path.glob('*.log.json')
+    losses = [row['loss'] for row in map(json.loads, log.read_text().splitlines()) if row.get('mode') == 'train']
+    assert len(losses) == 2 and all(0 < loss < 1000 for loss in losses)
+    assert re.search(r'STQ: \d', done.stderr + done.stdout)
+
+
+def test_distributed_training_with_nccl(tiny_config, tmp_path):
+    done = run('sh', 'tools/dist_train.sh', 'toy', tiny_config, torch.cuda.device_count(), tmp_path, '--seed', 3)
+    assert done.returncode == 0, done.stderr[-3000:]
+    state = torch.load(tmp_path / 'latest.pth', weights_only=True)['state_dict']
+    assert all(torch.isfinite(value).all() for value in state.values() if value.is_floating_point())
+
+
+@pytest.mark.parametrize('config', [R50, SWIN_B])
+def test_network_does_not_wait_for_the_gpu(config):
+    """In testing, from the image to the logits of the last stage."""
+    model = reference.build(config).eval().cuda()
+    image = reference.frames(0, 1).cuda()
+    previous = run_network(model, image).object_feats
+    torch.cuda.set_sync_debug_mode('error')
+    try:
+        run_network(model, image, previous)
+    finally:
+        torch.cuda.set_sync_debug_mode('default')
+
+
+@pytest.fixture(scope='module')
+def large_frames(tmp_path_factory):
+    """Toy videos in the size of KITTI-STEP."""
+    from make_toy_step import make_toy_step
+    root = tmp_path_factory.mktemp('large')
+    make_toy_step(root, train_sequences=1, val_sequences=0, frames=3, size=(384, 1248))
+    return root
+
+
+@pytest.mark.parametrize('config', [R50, SWIN_B])
+def test_training_step_fits_a_v100_of_16_gb(config, large_frames):
+    cfg = load_config(str(reference.CONFIGS / config), {'model.backbone.init_cfg': None, 'data.train.dataset.data_root': str(large_frames)})
+    if 'norm_cfg' in cfg.model.backbone:
+        cfg.model.backbone.norm_cfg.type = 'BN'
+    model = wrap_model(build_model(cfg, None, False, None), distributed=False).train()
+    optimizer = build_optimizer(model, cfg.optimizer)
+    torch.cuda.reset_peak_memory_stats()
+    for _, batch in zip(range(2), build_train_loader(build_dataset(cfg.data.train), 1, 0)):
+        loss = model.train_step(batch, optimizer)['loss']
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+    assert torch.cuda.max_memory_reserved() < GPU_MEMORY
