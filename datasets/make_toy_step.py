@@ -336,7 +336,7 @@ def sequence_numbers(split: str, count: int) -> List[int]:
     return list(SEQUENCES[split][:count]) + list(more)
 
 
-def make_toy_step(out, seed: int = 0, train_sequences: int = 24, val_sequences: int = 9, frames: int = 20,
+def make_toy_step(out, seed: int = 0, train_sequences: int = 48, val_sequences: int = 9, frames: int = 20,
                   size: Tuple[int, int] = (96, 320), nproc: int = 1) -> bool:
     """Make the toy set under `out`, unless it is there already.
 
@@ -420,7 +420,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument('out', help='folder of the set, for example data/toy_step')
     parser.add_argument('--seed', type=int, default=0)
-    parser.add_argument('--train-sequences', type=int, default=24)
+    parser.add_argument('--train-sequences', type=int, default=48)
     parser.add_argument('--val-sequences', type=int, default=9)
     parser.add_argument('--frames', type=int, default=20, help='frames of each sequence')
     parser.add_argument('--nproc', type=natural, default=os.cpu_count(), metavar='N', help='cores to use (default: all)')

@@ -156,8 +156,7 @@ def things_of_map(semantic: np.ndarray, instance: np.ndarray, label_space: Label
     """
     is_thing = (semantic < len(label_space.thing_ids)) & (instance > 0)
     codes = np.where(is_thing, (semantic.astype(np.int64) << 16) | instance, -1)
-    ids = np.unique(codes)
-    ids = ids[ids >= 0]
+    ids = np.unique(codes[is_thing])
     masks = codes == ids[:, None, None]
     boxes = np.zeros((len(ids), 4), np.float32)
     for box, mask in zip(boxes, masks):
