@@ -44,7 +44,7 @@ evaluation = dict(interval=1)
 def run(*command, timeout=240, **env):
     """Run a command in the project's root; its result has stdout and stderr as text."""
     return subprocess.run([str(part) for part in command], cwd=ROOT, capture_output=True, text=True, timeout=timeout,
-                          env={**os.environ, 'OMP_NUM_THREADS': '1', **env})
+                          env={'OMP_NUM_THREADS': '1', **os.environ, **env})
 
 
 def run_tool(tool, *args, **env):

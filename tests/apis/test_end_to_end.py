@@ -1,8 +1,8 @@
 """From a checkpoint in the published layout to PNG files: what tools/test.py writes for a short video.
 
-`data/end_to_end/checkpoint.pth` (float16) is a small Video K-Net of the KITTI-STEP config that was trained on toy videos for two
-minutes; `video.npz` holds four frames, and the maps for masks that are upsampled by 2 and by 4. The maps were computed by this
-code in float64 and, from the logits on, a second time with NumPy alone by the steps of the paper's code: they are equal.
+`data/end_to_end/checkpoint.pth` (float16) is a small Video K-Net of the KITTI-STEP config, trained on toy videos for two minutes;
+`video.npz` holds four frames, and the maps for masks that are upsampled by 2 and by 4. Classes and segments were computed a second
+time from the logits on, in float64 with NumPy alone, by the steps of the published code: no pixel differed.
 """
 import numpy as np
 import pytest
@@ -22,7 +22,7 @@ model = dict(
                   localization_fpn=dict(feat_channels=32, positional_encoding=dict(num_feats=16))),
     roi_head=dict(mask_head=dict(num_proposals=16, in_channels=32, feedforward_channels=64)),
     track_head=dict(in_channels=32, fc_out_channels=32, embed_channels=32),
-    test_cfg=dict(overlap_thr=0.4))
+    test_cfg=dict(overlap_thr=0.3))
 """
 
 
