@@ -11,11 +11,12 @@ from pathlib import Path
 import numpy as np
 import torch
 from mmcv import Config
-from mmcv.parallel import collate, scatter
+from mmcv.parallel import collate
 from mmdet.models import build_detector
 from PIL import Image
 
 import knet.models  # noqa: F401
+from knet.apis.distributed import unpack_batch
 from knet.data import STEPDataset
 from knet.step_format import write_panoptic
 
@@ -77,11 +78,10 @@ def with_reference_weights(model):
     return model
 
 
-def training_batch(root, seed, gpu=-1):
+def training_batch(root, seed, device='cpu'):
     """What the loader gives of a key and a reference frame (and of the two in reverse), with the reference images in it.
 
-    The ground truth is written as files and comes back through the data set and the transforms; `root` is an empty folder, `gpu`
-    where the batch goes (-1: the CPU).
+    The ground truth is written as files and comes back through the data set and the transforms; `root` is an empty folder.
 
     Returns:
         Keyword arguments of `VideoKNet.forward_train` for two pairs: (key, reference) and (reference, key).
@@ -96,8 +96,8 @@ def training_batch(root, seed, gpu=-1):
         Image.new('RGB', INPUT_SHAPE[::-1]).save(folder / f'000000_{frame:06d}_leftImg8bit.png')
     # two frames: each is the other's only possible reference
     dataset = STEPDataset(str(root), 'train', [dict(type='LoadFrames'), dict(type='PackFrames')])
-    batch = scatter(collate([dataset[0], dataset[1]], samples_per_gpu=2), [gpu])[0]
-    key, reference = images = frames(seed, 2).to(batch['img'].device)
+    _, batch = unpack_batch((), collate([dataset[0], dataset[1]], samples_per_gpu=2), torch.device(device))
+    key, reference = images = frames(seed, 2).to(device)
     return {**batch, 'img': images, 'ref_img': torch.stack([reference, key])[:, None]}
 
 

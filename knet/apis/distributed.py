@@ -2,23 +2,56 @@
 import os
 import socket
 import subprocess
-from typing import Dict
+from typing import Any, Dict, List, Sequence, Tuple
 
 import torch
 import torch.distributed as dist
 from mmcv.parallel import MMDataParallel, MMDistributedDataParallel
+from mmcv.parallel.scatter_gather import scatter_kwargs
 from torch import nn
 
 from knet.errors import InputError
 
 
-class CPUDistributedDataParallel(MMDistributedDataParallel):
-    """mmcv's wrapper unpacks the data containers of a batch for GPUs only; this one does it on the CPU."""
+def unpack_batch(inputs: Tuple, kwargs: Dict, device: torch.device) -> Tuple[Tuple, Dict]:
+    """Take what a loader gives out of its data containers and bring its tensors to a device.
+
+    mmcv's own way to a GPU calls a private function of torch that has changed its argument (torch 2.1).
+
+    Args:
+        inputs, kwargs: Arguments of a model, with mmcv's `DataContainer`s anywhere in them.
+        device: Where tensors go; what a container marks as `cpu_only`, like masks, stays.
+    """
+    unpacked = scatter_kwargs(inputs, kwargs, [-1])
+    return tuple(_to_device(values[0], device) for values in unpacked)
+
+
+def _to_device(value: Any, device: torch.device) -> Any:
+    if isinstance(value, torch.Tensor):
+        return value.to(device, non_blocking=True)
+    if isinstance(value, dict):
+        return {key: _to_device(item, device) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return type(value)(_to_device(item, device) for item in value)
+    return value
+
+
+class SingleModel(MMDataParallel):
+    """A model on one device, CPU or GPU, that takes batches as they come from a loader."""
+
+    def scatter(self, inputs: Tuple, kwargs: Dict, device_ids: Sequence[int]) -> Tuple[List, List]:
+        """Called by mmcv before each step; one device, so lists of one element."""
+        inputs, kwargs = unpack_batch(inputs, kwargs, next(self.module.parameters()).device)
+        return [inputs], [kwargs]
+
+
+class DistributedModel(MMDistributedDataParallel):
+    """A model that one of several processes trains on its device, CPU or GPU, on batches as they come from a loader."""
 
     def train_step(self, *inputs, **kwargs) -> Dict:
-        """One training step on a batch as it comes from the loader."""
-        inputs, kwargs = self.scatter(inputs, kwargs, [-1])
-        return super().train_step(*inputs[0], **kwargs[0])
+        """One training step; the gradients are averaged over the processes in `backward`."""
+        inputs, kwargs = unpack_batch(inputs, kwargs, next(self.module.parameters()).device)
+        return super().train_step(*inputs, **kwargs)
 
 
 def init_distributed(launcher: str) -> bool:
@@ -74,9 +107,9 @@ def _first_node(nodes: str) -> str:
 
 
 def wrap_model(model: nn.Module, distributed: bool) -> nn.Module:
-    """Put a model behind the wrapper that unpacks batches: on this process's GPU, or on the CPU."""
+    """Put a model on this process's GPU, or on the CPU, and behind the wrapper that unpacks batches."""
     if torch.cuda.is_available():
-        device = torch.cuda.current_device()
-        model = model.cuda(device)
-        return MMDistributedDataParallel(model, [device], broadcast_buffers=False) if distributed else MMDataParallel(model, [device])
-    return CPUDistributedDataParallel(model, broadcast_buffers=False) if distributed else MMDataParallel(model, [-1])
+        model = model.cuda()
+    if distributed:
+        return DistributedModel(model, broadcast_buffers=False)
+    return SingleModel(model, [torch.cuda.current_device() if torch.cuda.is_available() else -1])

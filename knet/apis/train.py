@@ -87,7 +87,7 @@ def set_precision(cfg: Config, model: nn.Module, distributed: bool) -> Union[Dic
     no scaling, on GPUs from Ampere on and on CPUs. Sums over pixels and matching stay in float32 (`knet.models.precision`).
 
     Raises:
-        InputError: both are set, float16 without a GPU, or `fp16` is no such dict.
+        InputError: both are set, float16 without a GPU, bfloat16 on a GPU that has none, or `fp16` is no such dict.
     """
     fp16, bf16 = cfg.get('fp16'), cfg.get('bf16')
     if fp16 is not None:
@@ -99,6 +99,8 @@ def set_precision(cfg: Config, model: nn.Module, distributed: bool) -> Union[Dic
         return Fp16OptimizerHook(**cfg.optimizer_config, loss_scale=scale if scale == 'dynamic' else float(scale), distributed=distributed)
     if bf16:
         device = 'cuda' if torch.cuda.is_available() else 'cpu'
+        if device == 'cuda' and not torch.cuda.is_bf16_supported(including_emulation=False):
+            raise InputError(f"bf16 needs a GPU from Ampere on, this one is a {torch.cuda.get_device_name()}; use fp16=dict(loss_scale='dynamic')")
         model.forward_train = torch.autocast(device, torch.bfloat16)(model.forward_train)
     return cfg.optimizer_config
 

@@ -1,4 +1,6 @@
 """What is done with the masks of kernels, in every head and in the panoptic merge."""
+from typing import List, Sequence
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -30,27 +32,43 @@ def upsample(maps: Tensor, factor: int) -> Tensor:
     return F.interpolate(maps, scale_factor=factor, mode='bilinear', align_corners=False)
 
 
-def shift_masks(masks: Tensor, offsets: Tensor) -> Tensor:
-    """Move each mask by whole pixels; what leaves the image is lost, what comes in is empty.
+def segment_pixels(segment_map: Tensor, count: int) -> List[Tensor]:
+    """Where the pixels of each segment are.
 
     Args:
-        masks: (n, H, W), bool.
-        offsets: (n, 2), long: x to the right, y down.
+        segment_map: (H, W), long, 0 = none, k = the k-th segment.
+        count: Number n of segments.
 
     Returns:
-        (n, H, W), bool.
+        n tensors (area, 2), long: x and y.
     """
-    height, width = masks.shape[-2:]
-    x = torch.arange(width, device=masks.device) - offsets[:, :1]  # (n, W), where the pixels come from
-    y = torch.arange(height, device=masks.device) - offsets[:, 1:]  # (n, H)
-    inside = ((y >= 0) & (y < height))[:, :, None] & ((x >= 0) & (x < width))[:, None]
-    number = torch.arange(len(masks), device=masks.device)[:, None, None]
-    return masks[number, y.clamp(0, height - 1)[:, :, None], x.clamp(0, width - 1)[:, None]] & inside
+    y, x = segment_map.nonzero(as_tuple=True)
+    numbers = segment_map[y, x]
+    order = numbers.argsort(stable=True)
+    return list(torch.stack([x, y], 1)[order].split(torch.bincount(numbers, minlength=count + 1)[1:].tolist()))
 
 
-@in_float32
-def mask_iou(first: Tensor, second: Tensor) -> Tensor:
-    """Intersection over union of each pair of masks, (n, H, W) and (m, H, W) bool → (n, m), 0 where both are empty."""
-    first, second = first.flatten(1).float(), second.flatten(1).float()
-    inter = first @ second.T
-    return inter / (first.sum(1)[:, None] + second.sum(1) - inter).clamp(min=1)
+def moved_mask_iou(segment_map: Tensor, count: int, masks: Sequence[Tensor], offsets: Tensor) -> Tensor:
+    """Intersection over union of the segments of a frame and of masks that are moved first.
+
+    Segments do not overlap, so each pixel of a mask is looked up once: the cost is the area of the masks.
+
+    Args:
+        segment_map: (H, W), long, 0 = none, k = the k-th segment.
+        count: Number n of segments.
+        masks: m masks as lists of pixels, each (area, 2), long, x and y.
+        offsets: (m, 2), long, how far each is moved to the right and down; what leaves the image is lost.
+
+    Returns:
+        (n, m), 0..1.
+    """
+    height, width = segment_map.shape
+    number = torch.arange(len(masks), device=segment_map.device)
+    number = number.repeat_interleave(torch.tensor([len(mask) for mask in masks], dtype=torch.long, device=segment_map.device))
+    x, y = (torch.cat(list(masks)) + offsets[number]).T  # of all masks
+    inside = (x >= 0) & (x < width) & (y >= 0) & (y < height)
+    x, y, number = x[inside], y[inside], number[inside]
+    pairs = number * (count + 1) + segment_map[y, x]
+    inter = torch.bincount(pairs, minlength=len(masks) * (count + 1)).reshape(len(masks), count + 1).T[1:]  # (n, m)
+    union = torch.bincount(segment_map.flatten(), minlength=count + 1)[1:, None] + torch.bincount(number, minlength=len(masks)) - inter
+    return inter / union.clamp(min=1)

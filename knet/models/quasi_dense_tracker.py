@@ -1,13 +1,13 @@
 """Quasi-dense tracker: gives the objects of each frame the track ids of the objects they look like."""
 from dataclasses import dataclass
-from typing import Dict, List, NamedTuple, Optional
+from typing import Dict, List, Optional
 
 import torch
 from mmcv.utils import Registry, build_from_cfg
 from torch import Tensor
 from torchvision.ops import box_iou
 
-from knet.models.mask_ops import mask_iou, shift_masks
+from knet.models.mask_ops import moved_mask_iou, segment_pixels
 
 TRACKERS = Registry('tracker')
 
@@ -22,12 +22,21 @@ def build_tracker(config: Dict):
     return build_from_cfg(config, TRACKERS)
 
 
-class _Memory(NamedTuple):
+@dataclass
+class _Memory:
     """Remembered objects: tracks first, then background objects, whose id is `NO_TRACK`."""
     embeds: Tensor  # (m, D)
     labels: Tensor  # (m,)
     ids: Tensor  # (m,)
-    masks: Tensor  # (m, H, W), bool, where each is expected in the current frame; (m, 0, 0) where overlap does not count
+    masks: List[Tensor]  # m lists of pixels, where each was seen last, (area, 2), x and y; empty where overlap does not count
+    offsets: Tensor  # (m, 2), long, how far each has gone on since then
+
+    def and_these(self, others: List['_Memory']) -> '_Memory':
+        """One memory of all objects."""
+        both = [self, *others]
+        embeds, labels, ids, offsets = (torch.cat([getattr(memory, name) for memory in both])
+                                        for name in ('embeds', 'labels', 'ids', 'offsets'))
+        return _Memory(embeds, labels, ids, sum((memory.masks for memory in both), []), offsets)
 
 
 @dataclass
@@ -37,7 +46,7 @@ class _Track:
     last_frame: int
     centre: Tensor  # (2,), x and y of its box in the last frame
     velocity: Tensor  # (2,), pixels per frame between the last two frames it was seen in
-    mask: Tensor  # (H, W), bool, in the last frame; (0, 0) where overlap does not count
+    mask: Tensor  # (area, 2), its pixels in the last frame, x and y; (0, 2) where overlap does not count
 
 
 @TRACKERS.register_module()
@@ -89,7 +98,8 @@ class QuasiDenseTracker:
         self._backdrops: List[_Memory] = []
         self._num_tracks = 0
 
-    def track(self, boxes: Tensor, scores: Tensor, labels: Tensor, embeds: Tensor, frame: int, masks: Optional[Tensor] = None) -> Tensor:
+    def track(self, boxes: Tensor, scores: Tensor, labels: Tensor, embeds: Tensor, frame: int,
+              segment_map: Optional[Tensor] = None) -> Tensor:
         """Ids of the objects of the next frame.
 
         Args:
@@ -98,27 +108,36 @@ class QuasiDenseTracker:
             labels: (n,), class of each object; only objects of the same class match.
             embeds: (n, D).
             frame: Number of the frame; it rises within a sequence.
-            masks: (n, H, W), bool; read only where `overlap_weight` is not 0.
+            segment_map: (H, W), long: 0 = none, k = the k-th object; read only where `overlap_weight` is not 0.
 
         Returns:
             (n,), long, in the order of the input: track id from 0 on, `NO_TRACK` or `ON_BACKDROP`.
         """
-        if not self.overlap_weight:
-            masks = boxes.new_zeros((len(boxes), 0, 0), dtype=torch.bool)
         # 1. strong objects first; drop the weaker one of two that cover each other
         order = scores.argsort(descending=True, stable=True)
         iou = box_iou(boxes[order], boxes[order])
         order = order[self._is_no_duplicate(iou, scores[order])]
-        boxes_kept, scores_kept, labels_kept, embeds_kept, masks_kept = (
-            values[order] for values in (boxes, scores, labels, embeds, masks))
+        boxes_kept, scores_kept, labels_kept, embeds_kept = (values[order] for values in (boxes, scores, labels, embeds))
         # 2. continue tracks, 3. start new ones
-        ids = self._match(scores_kept, labels_kept, embeds_kept, masks_kept, frame)
+        memory = self._memory(frame)
+        ids = torch.full((len(order),), NO_TRACK, dtype=torch.long, device=scores.device)
+        if memory is not None and len(order):
+            similarity = self._similarity(embeds_kept, memory)
+            if self.overlap_weight:
+                overlap = moved_mask_iou(segment_map, len(boxes), memory.masks, memory.offsets)[order]
+                similarity = (1 - self.overlap_weight) * similarity + self.overlap_weight * overlap
+            ids = self._match(similarity * (labels_kept[:, None] == memory.labels), scores_kept, memory)
         new = (ids == NO_TRACK) & (scores_kept > self.init_score_thr)
         num_new = int(new.sum())
         ids[new] = torch.arange(self._num_tracks, self._num_tracks + num_new, device=ids.device)
         self._num_tracks += num_new
         # 4. remember the frame
-        self._remember(boxes_kept, labels_kept, embeds_kept, masks_kept, ids, frame)
+        if self.overlap_weight:
+            masks = segment_pixels(segment_map, len(boxes))
+            masks = [masks[i] for i in order.tolist()]
+        else:
+            masks = [order.new_zeros((0, 2))] * len(order)
+        self._remember(boxes_kept, labels_kept, embeds_kept, masks, ids, frame)
         # 5. back to the order of the input
         result = torch.full((len(boxes),), NO_TRACK, dtype=torch.long, device=boxes.device)
         result[order] = ids
@@ -134,37 +153,35 @@ class QuasiDenseTracker:
         if not self._tracks:
             return None
         tracks = list(self._tracks.values())
-        labels, masks = torch.stack([track.label for track in tracks]), torch.stack([track.mask for track in tracks])
-        if self.overlap_weight:
-            moved = torch.stack([track.velocity * (frame - track.last_frame) for track in tracks])
-            masks = shift_masks(masks, moved.round().long())
-        own = _Memory(torch.stack([track.embed for track in tracks]), labels, labels.new_tensor(list(self._tracks)), masks)
-        return _Memory(*map(torch.cat, zip(own, *self._backdrops)))
+        labels = torch.stack([track.label for track in tracks])
+        offsets = torch.stack([track.velocity * (frame - track.last_frame) for track in tracks]).round().long()
+        own = _Memory(torch.stack([track.embed for track in tracks]), labels, labels.new_tensor(list(self._tracks)),
+                      [track.mask for track in tracks], offsets)
+        return own.and_these(self._backdrops)
 
-    def _match(self, scores: Tensor, labels: Tensor, embeds: Tensor, masks: Tensor, frame: int) -> Tensor:
+    @staticmethod
+    def _similarity(embeds: Tensor, memory: _Memory) -> Tensor:
+        """Bidirectional softmax of each object and each remembered one, (n, m), 0..1 (QDTrack, equation 8)."""
+        products = embeds @ memory.embeds.T
+        return (products.softmax(1) + products.softmax(0)) / 2
+
+    def _match(self, similarity: Tensor, scores: Tensor, memory: _Memory) -> Tensor:
         """Ids of objects in falling order of score: a track's, `ON_BACKDROP`, or `NO_TRACK` for no match."""
         ids = torch.full((len(scores),), NO_TRACK, dtype=torch.long)
-        memory = self._memory(frame)
-        if memory is not None and len(scores):
-            similarity = embeds @ memory.embeds.T  # (n, m)
-            similarity = (similarity.softmax(1) + similarity.softmax(0)) / 2
-            if self.overlap_weight:
-                similarity = (1 - self.overlap_weight) * similarity + self.overlap_weight * mask_iou(masks, memory.masks)
-            similarity = similarity * (labels[:, None] == memory.labels[None])
-            # One transfer: the greedy choice below is serial and would synchronize at each step on a GPU.
-            similarity, memory_ids, score_list = similarity.cpu(), memory.ids.tolist(), scores.tolist()
-            for i, score in enumerate(score_list):
-                best, j = (value.item() for value in similarity[i].max(0))
-                if best <= self.match_score_thr or memory_ids[j] == NO_TRACK:
-                    continue
-                if score > self.obj_score_thr:
-                    ids[i] = memory_ids[j]
-                    similarity[i + 1:, j] = 0  # a track continues in one object
-                else:
-                    ids[i] = ON_BACKDROP
+        # One transfer: the greedy choice below is serial and would synchronize at each step on a GPU.
+        similarity, memory_ids, score_list = similarity.cpu(), memory.ids.tolist(), scores.tolist()
+        for i, score in enumerate(score_list):
+            best, j = (value.item() for value in similarity[i].max(0))
+            if best <= self.match_score_thr or memory_ids[j] == NO_TRACK:
+                continue
+            if score > self.obj_score_thr:
+                ids[i] = memory_ids[j]
+                similarity[i + 1:, j] = 0  # a track continues in one object
+            else:
+                ids[i] = ON_BACKDROP
         return ids.to(scores.device)
 
-    def _remember(self, boxes: Tensor, labels: Tensor, embeds: Tensor, masks: Tensor, ids: Tensor, frame: int) -> None:
+    def _remember(self, boxes: Tensor, labels: Tensor, embeds: Tensor, masks: List[Tensor], ids: Tensor, frame: int) -> None:
         """Update tracks and background objects; everything in falling order of score."""
         centres = (boxes[:, :2] + boxes[:, 2:]) / 2
         for i, track_id in enumerate(ids.tolist()):
@@ -178,5 +195,7 @@ class QuasiDenseTracker:
 
         overlap = (torch.tril(box_iou(boxes, boxes), -1) > self.nms_backdrop_iou_thr).any(1)
         backdrop = (ids == NO_TRACK) & ~overlap
-        self._backdrops.insert(0, _Memory(embeds[backdrop], labels[backdrop], ids[backdrop], masks[backdrop]))
+        stays = labels.new_zeros((int(backdrop.sum()), 2))
+        self._backdrops.insert(0, _Memory(embeds[backdrop], labels[backdrop], ids[backdrop],
+                                          [masks[i] for i in backdrop.nonzero()[:, 0].tolist()], stays))
         del self._backdrops[self.memo_backdrop_frames:]

@@ -125,13 +125,15 @@ class VideoKNet(KNet):
 
         segments, semantic = self.panoptic(output, 0, img.shape[-2:], meta)
         things = segments.is_thing.nonzero()[:, 0]
+        number = torch.zeros(len(segments.labels) + 1, dtype=torch.long, device=img.device)  # of the thing, of each segment
+        number[things + 1] = torch.arange(1, len(things) + 1, device=img.device)
         track_ids = self.tracker.track(
             boxes=segment_boxes(segments.map, len(segments.labels))[things],
             scores=segments.scores[things],
             labels=segments.labels[things],
             embeds=self.embed(output.track_feats[0, segments.kernels[things]]),
             frame=meta['frame'],
-            masks=segments.map == things[:, None, None] + 1 if self.tracker.overlap_weight else None)
+            segment_map=number[segments.map] if self.tracker.overlap_weight else None)
         instance_ids = torch.zeros_like(segments.labels)
         instance_ids[things] = (track_ids + 1).clamp(min=0)
         return [frame_result(segments, semantic, instance_ids)]

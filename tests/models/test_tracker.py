@@ -2,9 +2,8 @@
 import pytest
 import torch
 
-from knet.models.mask_ops import mask_iou, shift_masks
+from knet.models.mask_ops import moved_mask_iou, segment_pixels
 from knet.models.quasi_dense_tracker import NO_TRACK, ON_BACKDROP, QuasiDenseTracker
-from tests.models.test_matching import rectangle
 
 A, B, C = (torch.eye(4)[i] * 10 for i in range(3))
 
@@ -67,10 +66,13 @@ def test_reset_and_empty_frames():
 
 def track_masks(tracker, frame, *objects):
     """objects: (x of a square of 4 pixels in an image of 8x32, embedding); all of one class and sure."""
-    masks = torch.stack([rectangle(x, 2, x + 4, 6, size=32)[:8] for x, _ in objects]).bool()
+    segment_map = torch.zeros(8, 32, dtype=torch.long)
+    for number, (x, _) in enumerate(objects, 1):
+        segment_map[2:6, x:x + 4] = number
     boxes = torch.tensor([[x, 2, x + 4, 6] for x, _ in objects], dtype=torch.float32)
     scores = torch.linspace(0.9, 0.8, len(objects))
-    return tracker.track(boxes, scores, torch.zeros(len(objects)).long(), torch.stack([embed for _, embed in objects]), frame, masks).tolist()
+    embeds = torch.stack([embed for _, embed in objects])
+    return tracker.track(boxes, scores, torch.zeros(len(objects)).long(), embeds, frame, segment_map).tolist()
 
 
 @pytest.mark.parametrize('overlap_weight, ids', [(0.0, [1, 0]), (0.7, [0, 1])])
@@ -82,18 +84,35 @@ def test_overlap_keeps_objects_apart_that_look_like_each_other(overlap_weight, i
 
 @pytest.mark.parametrize('frame', [2, 3])
 def test_masks_are_moved_on_as_their_track_moved_last(frame):
-    """Two alike that follow each other at the distance of one step: without the motion each would be taken for the other."""
-    tracker = QuasiDenseTracker(overlap_weight=0.7, match_score_thr=0.3)
-    looks = torch.zeros(4)
-    assert track_masks(tracker, 0, (0, looks), (4, looks)) == [0, 1]
-    assert track_masks(tracker, 1, (2, looks), (6, looks)) == [0, 1]
-    start = 2 + 2 * (frame - 1)  # also over a frame in which nothing was found
-    assert track_masks(tracker, frame, (start + 4, looks), (start, looks)) == [1, 0]
+    """Two alike that follow each other at the distance of one step: without the motion one would be taken for the other."""
+    tracker = QuasiDenseTracker(overlap_weight=0.4, match_score_thr=0.2)
+    assert track_masks(tracker, 0, (0, A), (4, B)) == [0, 1]
+    assert track_masks(tracker, 1, (4, A), (8, B)) == [0, 1]
+    start, alike = 4 + 4 * (frame - 1), A + B  # frame 3: also over a frame in which nothing was seen
+    assert track_masks(tracker, frame, (start + 4, alike), (start, alike)) == [1, 0]
 
 
-def test_masks_lose_what_leaves_the_image():
-    masks = rectangle(0, 0, 4, 2)[None].bool().repeat(3, 1, 1)
-    moved = shift_masks(masks, torch.tensor([[2, 1], [-3, 0], [0, -9]]))
-    assert torch.equal(moved[0], rectangle(2, 1, 6, 3).bool())
-    assert torch.equal(moved[1], rectangle(0, 0, 1, 2).bool()) and not moved[2].any()
-    assert mask_iou(masks[:1], torch.stack([rectangle(2, 0, 6, 2).bool(), moved[2]])).tolist() == [[pytest.approx(1 / 3), 0]]
+def test_a_background_object_is_matched_where_it_was():
+    tracker = QuasiDenseTracker(overlap_weight=0.7, match_score_thr=0.2, init_score_thr=0.85)
+    assert track_masks(tracker, 0, (0, A), (20, A)) == [0, NO_TRACK]  # scores 0.9 and 0.8
+    assert track_masks(tracker, 1, (20, A), (0, A)) == [1, 0]  # not the track's, although it looks like it and is the stronger one
+
+
+def test_frames_without_objects_and_overlap():
+    tracker = QuasiDenseTracker(overlap_weight=0.7, match_score_thr=0.2)
+    empty = [torch.zeros(0, 4), torch.zeros(0), torch.zeros(0).long(), torch.zeros(0, 4)]
+    nothing = torch.zeros(8, 32, dtype=torch.long)
+    assert tracker.track(*empty, 0, nothing).tolist() == []
+    assert track_masks(tracker, 1, (0, A)) == [0]
+    assert tracker.track(*empty, 2, nothing).tolist() == []
+    assert track_masks(tracker, 3, (0, A), (10, B)) == [0, 1]
+
+
+def test_overlap_of_moved_masks_loses_what_leaves_the_image():
+    segment_map = torch.zeros(8, 8, dtype=torch.long)
+    segment_map[0:2, 0:4], segment_map[6:8, 6:8] = 1, 3  # the second segment has no pixel
+    pixels = segment_pixels(segment_map, 3)
+    assert [len(mask) for mask in pixels] == [8, 0, 4] and pixels[2].tolist() == [[6, 6], [7, 6], [6, 7], [7, 7]]
+    iou = moved_mask_iou(segment_map, 3, [pixels[0]] * 4, torch.tensor([[0, 0], [2, 0], [-3, 0], [0, -9]]))
+    assert iou[0].tolist() == pytest.approx([1, 4 / 12, 2 / 8, 0]) and not iou[1:].any()
+    assert moved_mask_iou(segment_map, 3, [pixels[0], pixels[1]], torch.tensor([[6, 6], [0, 0]]))[2].tolist() == [1, 0]
