@@ -24,5 +24,5 @@ setup(
     python_requires='>=3.10',
     packages=find_packages(include=['knet', 'knet.*']),
     install_requires=read_requirements(),
-    extras_require={'prepare': PREPARE, 'tests': ['pytest>=8,<9', 'ruff==0.14.10', *PREPARE]},
+    extras_require={'prepare': PREPARE, 'tests': ['pytest>=8,<9', 'pytest-xdist>=3.6', 'ruff==0.14.10', *PREPARE]},
 )

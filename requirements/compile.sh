@@ -14,8 +14,15 @@ psutil
 packaging'
 constraints=$(mktemp)
 trap 'rm -f "$constraints"' EXIT
-# mmcv-full's setup.py imports pkg_resources; cityscapesscripts asks for typing, whose later versions no Python 3.5 and newer takes
-printf '%s\n' 'setuptools<81' 'typing<3.10' > "$constraints"
+cat > "$constraints" <<'END'
+# the last torch whose wheels have kernels for V100 (sm_70) as well as for the newest GPUs; see tests/test_requirements.py
+torch==2.10.0
+torchvision==0.25.0
+# mmcv-full's setup.py imports pkg_resources
+setuptools<81
+# cityscapesscripts asks for it, and Python 3.5 and newer take none of its later versions
+typing<3.10
+END
 echo "$build" | uv pip compile setup.py - --all-extras --universal --python-version 3.10 --constraints "$constraints" --build-constraints "$constraints" \
     --no-annotate --no-emit-index-url --no-emit-find-links --custom-compile-command 'sh requirements/compile.sh' \
     -o requirements/lock.txt "$@"

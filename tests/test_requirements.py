@@ -20,6 +20,7 @@ def test_lock_pins_what_setup_asks_for(python):
             name = canonicalize_name(pin.name)
             assert name not in pins, f'{name} is there twice'
             pins[name], = (specifier.version for specifier in pin.specifier)
+    assert pins['torch'] == '2.10.0', 'its wheels have kernels for V100 (sm_70) to B200; look at torch.cuda.get_arch_list() of another'
     for asked in requirements('requirements.txt'):
         assert asked.specifier.contains(pins[canonicalize_name(asked.name)]), asked
 

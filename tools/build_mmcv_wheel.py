@@ -50,7 +50,8 @@ def download_sdist(version, folder, env):
     subprocess.run(command, check=True, env=env)
     archive = next(folder.glob('*.tar.gz'))
     with tarfile.open(archive) as tar:
-        tar.extractall(folder / 'source', filter='data')
+        # early releases of Python 3.10 and 3.11 know no filter
+        tar.extractall(folder / 'source', **({'filter': 'data'} if hasattr(tarfile, 'data_filter') else {}))
     return next((folder / 'source').iterdir())
 
 

@@ -2,12 +2,12 @@
 # Everything once, on a laptop: environment, made-up street videos, training, test, figures, pictures. About 6 minutes on two
 # cores after the first set-up (4 minutes). It can be interrupted and run again.
 #
-#   sh tools/quickstart.sh [OUT]        OUT: folder of the results, work_dirs/quickstart by default
+#   sh tools/quickstart.sh [OUT]        OUT: folder of the results, work_dirs/quickstart_seed<SEED> by default
 #
 # SEED (default 0) seeds the training: another one gives other figures, by as much as the README says.
 set -eu
 cd "$(dirname "$0")/.."
-out=${1:-work_dirs/quickstart}
+out=${1:-work_dirs/quickstart_seed${SEED:-0}}
 config=configs/det/toy_step/video_knet_s3_r18_toy_step.py
 sh tools/setup_env.sh
 python="${VENV:-.venv}/bin/python"
@@ -17,11 +17,11 @@ start=$(date +%s)
 say() { printf '\n== [%s s] %s\n' "$(($(date +%s) - start))" "$*"; }
 
 say "1/4 street videos in STEP layout: data/toy_step"
-$python datasets/make_toy_step.py data/toy_step
+"$python" datasets/make_toy_step.py data/toy_step
 say "2/4 training (about 5 minutes on two cores)"
-$python tools/train.py $config --work-dir "$out" --seed "${SEED:-0}" --auto-resume --no-validate
+"$python" tools/train.py $config --work-dir "$out" --seed "${SEED:-0}" --auto-resume --no-validate
 say "3/4 testing: predictions, figures, coloured images and videos"
-PYTHON=$python sh tools/dist_step_test.sh $config "$out" 2 --work-dir "$out"
+PYTHON="$python" sh tools/dist_step_test.sh $config "$out" 2 --work-dir "$out"
 say "4/4 done"
 cat <<END
 Predictions (STEP encoding):   $out/results/panoptic/<sequence>/<sequence>_<frame>.png

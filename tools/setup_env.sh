@@ -6,7 +6,8 @@
 # "prepare" adds what the scripts of datasets/ need for Cityscapes and Waymo, "tests" that and the packages of the test suite.
 # Environment variables:
 #   VENV    the environment's folder (default: .venv in the project)
-#   PYTHON  the interpreter it is made with (default: the first of python3.11, 3.12, 3.10, 3.13 and python3 that works)
+#   PYTHON  the interpreter it is made with (default: that of an environment that is there already, else the first of python3.11,
+#           3.12, 3.10, 3.13 and python3 that works)
 # The versions are those of requirements/lock.txt. It can be interrupted and run again. The mmcv-full wheel is built once and
 # kept in the user's cache.
 set -eu
@@ -17,7 +18,7 @@ VENV=${VENV:-.venv}
 # Whether $1 is an interpreter that the locked packages exist for and that can make environments.
 suits() { "$1" -c 'import sys, venv, ensurepip; sys.exit(not (3, 10) <= sys.version_info[:2] <= (3, 13))' 2>/dev/null; }
 if [ -z "${PYTHON:-}" ]; then
-    for PYTHON in python3.11 python3.12 python3.10 python3.13 python3; do suits "$PYTHON" && break; done
+    for PYTHON in "$VENV/bin/python" python3.11 python3.12 python3.10 python3.13 python3; do suits "$PYTHON" && break; done
 fi
 suits "$PYTHON" || {
     echo "setup: '$PYTHON' is no Python 3.10 to 3.13 with the venv module (Debian, Ubuntu: apt-get install python3-venv)," \
@@ -45,20 +46,21 @@ say "Python environment in $VENV"
 }
 rm -f "$stamp"
 python="$VENV/bin/python"
-pip="$python -m pip --disable-pip-version-check"
+pip_install() { "$python" -m pip --disable-pip-version-check install -q "$@"; }
 
 say "torch $(pin torch) and torchvision (about 2 minutes the first time, several GB with the CUDA libraries)"
-$pip install -q -c $lock torch torchvision setuptools wheel ninja psutil packaging
+pip_install -c $lock torch torchvision setuptools wheel ninja psutil packaging
 
-tag=$($python -c 'import sys, platform, torch; print("cp%d%d-torch%s-%s" % (*sys.version_info[:2], torch.__version__, platform.machine()))')
+tag=$("$python" -c 'import sys, platform, torch; print("cp%d%d-torch%s-%s" % (*sys.version_info[:2], torch.__version__, platform.machine()))')
 wheels="${XDG_CACHE_HOME:-${HOME:-/tmp}/.cache}/video-knet/mmcv-full-$(pin mmcv-full)-$tag${FORCE_CUDA:+-cuda}"
 if ! ls "$wheels"/*.whl >/dev/null 2>&1; then
     command -v "${CXX:-c++}" >/dev/null || { echo "setup: a C++ compiler is needed to build mmcv-full (Debian: apt-get install g++)" >&2; exit 1; }
     say "building mmcv-full $(pin mmcv-full) (about 2 minutes on two cores, once; kept in $wheels)"
-    PATH="$PWD/$VENV/bin:$VENV/bin:$PATH" $python tools/build_mmcv_wheel.py "$(pin mmcv-full)" "$wheels"
+    PATH="$PWD/$VENV/bin:$VENV/bin:$PATH" "$python" tools/build_mmcv_wheel.py "$(pin mmcv-full)" "$wheels"
 fi
 say "the other packages"
-$pip install -q --no-index --no-deps --find-links "$wheels" "mmcv-full==$(pin mmcv-full)"
-$pip install -q -c $lock --no-build-isolation -e ".${extra:+[$extra]}"
+# forced: a wheel of the same version may have been built against another torch
+pip_install --force-reinstall --no-index --no-deps --find-links "$wheels" "mmcv-full==$(pin mmcv-full)"
+pip_install -c $lock --no-build-isolation -e ".${extra:+[$extra]}"
 printf '%s' "$state $extra" > "$stamp"
 say "done"

@@ -83,8 +83,6 @@ def read_checkpoint(path: str, allow_pickle: bool = False) -> Dict:
     try:
         if allow_pickle:
             return torch.load(path, map_location='cpu', weights_only=False)
-        if not hasattr(torch.serialization, 'safe_globals'):  # torch < 2.5 knows no list of allowed types
-            return torch.load(path, map_location='cpu', weights_only=True)
         with torch.serialization.safe_globals(_harmless_types()):
             return torch.load(path, map_location='cpu', weights_only=True)
     except FileNotFoundError:

@@ -18,7 +18,8 @@ def contents(root):
 def test_same_arguments_give_the_same_bytes_and_another_seed_others(tmp_path):
     for name, seed in (('a', 0), ('b', 0), ('c', 1)):
         assert make_toy_step(tmp_path / name, seed=seed, **SMALL)
-    assert contents(tmp_path / 'a') == contents(tmp_path / 'b')
+    assert make_toy_step(tmp_path / 'd', seed=0, nproc=2, **SMALL)
+    assert contents(tmp_path / 'a') == contents(tmp_path / 'b') == contents(tmp_path / 'd')
     assert set(contents(tmp_path / 'a')) == set(contents(tmp_path / 'c')) and contents(tmp_path / 'a') != contents(tmp_path / 'c')
 
 

@@ -20,6 +20,7 @@ from typing import List, Optional, Sequence, Tuple
 ROOT = Path(__file__).resolve().parents[2]
 PACKAGES = ('torch', 'torchvision', 'mmcv-full', 'mmdet', 'numpy', 'scipy', 'opencv-python', 'pillow', 'pycocotools', 'matplotlib',
             'imageio-ffmpeg')
+LISTED = ('torch', 'mmcv', 'imageio_ffmpeg')  # modules of PACKAGES
 ROOM = 10  # GB: pictures, logs and checkpoints of a training run
 
 
@@ -60,11 +61,9 @@ class Report:
         try:
             return importlib.import_module(name)
         except ModuleNotFoundError as error:
-            if (error.name or '').split('.')[0] not in ('torch', 'mmcv', 'knet', 'imageio_ffmpeg'):
+            if error.name not in LISTED:  # those are named as not installed already
                 self.problem(f'{name} cannot be imported ({error}); {advice}')
-            elif error.name == 'knet':
-                self.problem(f'the project itself is not installed; {advice}')
-            return None  # the packages that are missing are listed already
+            return None
         except Exception as error:  # packages that do not fit together fail in many ways
             self.problem(f'{name} cannot be imported ({type(error).__name__}: {str(error).splitlines()[0] if str(error) else ""}); {advice}')
             return None
@@ -101,23 +100,33 @@ def check_torch(report: Report) -> None:
     count = torch.cuda.device_count()
     if not count:
         report.say('GPUs', 'none; training and testing run on the CPU')
-        if shutil.which('nvidia-smi'):
-            report.problem('there is an NVIDIA driver but torch sees no GPU: the driver may be older than the CUDA of torch asks for '
-                           '(525 for CUDA 12), CUDA_VISIBLE_DEVICES empty, or torch a build without CUDA')
+    if shutil.which('nvidia-smi') and not torch.cuda.is_available():
+        report.problem('there is an NVIDIA driver but torch can use no GPU: the driver may be older than the CUDA of torch asks for (525 for '
+                       'CUDA 12), CUDA_VISIBLE_DEVICES empty, or torch a build without CUDA')
+        return
     for i in range(count):
-        properties = torch.cuda.get_device_properties(i)
-        capability = properties.major, properties.minor
-        works = has_kernels(capability, architectures)
-        report.say(f'GPU {i}', f'{properties.name}, {properties.total_memory / 2 ** 30:.0f} GiB, sm_{capability[0]}{capability[1]}, '
-                               f'torch has {"kernels for it" if works else "NO kernels for it"}')
-        if not works:
-            report.problem(f'torch {torch.__version__} has no kernels for GPU {i} ({properties.name}, sm_{capability[0]}{capability[1]}; it was '
-                           f'built for {" ".join(architectures)}); install a torch that has, see requirements/lock.txt')
+        check_gpu(report, torch, i, architectures)
     if count:
         nccl = torch.distributed.is_nccl_available()
         report.say('nccl', '.'.join(map(str, torch.cuda.nccl.version())) if nccl else 'none')
         if not nccl:
             report.problem('this torch has no nccl: training on several GPUs does not work')
+
+
+def check_gpu(report: Report, torch, index: int, architectures: Sequence[str]) -> None:
+    """Whether this torch has kernels for a GPU."""
+    try:
+        properties = torch.cuda.get_device_properties(index)
+    except RuntimeError as error:
+        report.problem(f'GPU {index} cannot be used: {str(error).splitlines()[0]}')
+        return
+    capability, code = (properties.major, properties.minor), f'sm_{properties.major}{properties.minor}'
+    works = has_kernels(capability, architectures)
+    report.say(f'GPU {index}', f'{properties.name}, {properties.total_memory / 2 ** 30:.0f} GiB, {code}, torch has '
+                               f'{"kernels for it" if works else "NO kernels for it"}')
+    if not works:
+        report.problem(f'torch {torch.__version__} has no kernels for GPU {index} ({properties.name}, {code}; it was built for '
+                       f'{" ".join(architectures)}); install a torch that has, see requirements/lock.txt')
 
 
 def check_parts(report: Report, folder: str) -> None:
