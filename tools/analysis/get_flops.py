@@ -66,8 +66,8 @@ def count_flops(model: nn.Module, shape: Tuple[int, int]) -> Dict[str, int]:
     feats = count('backbone', model.backbone, torch.empty(1, 3, *shape, device='meta'))
     initial = count('rpn_head', model.rpn_head, count('neck', model.neck, feats))
     is_video = isinstance(model, VideoKNet)
-    previous: List[Tensor] = [model.roi_head(initial).object_feats] if is_video else []
-    output = count('roi_head', model.roi_head, initial, *previous)
+    previous: List[Tensor] = [model.roi_head(initial)[-1].object_feats] if is_video else []
+    output = count('roi_head', model.roi_head, initial, *previous)[-1]
     if is_video:
         count('track_head', model.embed, output.track_feats[0, :model.rpn_head.num_proposals])
     return counts
