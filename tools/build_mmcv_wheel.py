@@ -9,6 +9,7 @@ slowly, up to Python 3.12). `FORCE_CUDA=1` adds the CUDA ops (no configuration
 of this project needs them).
 """
 import argparse
+import json
 import os
 import shutil
 import subprocess
@@ -18,7 +19,7 @@ import tarfile
 import tempfile
 from pathlib import Path
 
-# The extension is compiled with these; a precompiled header made with other flags is ignored by the compiler.
+# A precompiled header made with other flags than the extension's is ignored by the compiler.
 COMPILE_FLAGS = ['-g0', '-O2']
 EXTENSION_FLAGS = ['-std=c++17', '-DTORCH_API_INCLUDE_EXTENSION_H', '-DTORCH_EXTENSION_NAME=_ext']
 
@@ -55,16 +56,27 @@ def download_sdist(version, folder, env):
     return next((folder / 'source').iterdir())
 
 
-def precompile_header(source, folder):
+def extension_flags(env):
+    """Flags that setuptools compiles extensions with; its versions differ in whether CFLAGS adds to Python's own or replaces them."""
+    program = """
+import json, setuptools
+from distutils.ccompiler import new_compiler
+from distutils.sysconfig import customize_compiler
+compiler = new_compiler()
+customize_compiler(compiler)
+print(json.dumps(compiler.compiler_so[1:]))
+"""
+    return json.loads(subprocess.run([sys.executable, '-c', program], check=True, capture_output=True, text=True, env=env).stdout)
+
+
+def precompile_header(source, folder, env):
     """Precompile the header that every C++ file of mmcv includes; returns its path, None where that fails."""
     from torch.utils.cpp_extension import include_paths
     header = folder / 'pytorch_cpp_helper.hpp'
     shutil.copy(source / 'mmcv/ops/csrc/common/pytorch_cpp_helper.hpp', header)
     includes = [f'-I{p}' for p in include_paths() + [sysconfig.get_path('include')]]
-    python_flags = (sysconfig.get_config_var('CFLAGS') or '').split() + (sysconfig.get_config_var('CCSHARED') or '').split()
     compiler = os.environ.get('CXX', 'c++').split()
-    command = compiler + ['-x', 'c++-header', *python_flags, *COMPILE_FLAGS, *EXTENSION_FLAGS, *includes,
-                          '-o', f'{header}.gch', str(header)]
+    command = compiler + ['-x', 'c++-header', *extension_flags(env), *EXTENSION_FLAGS, *includes, '-o', f'{header}.gch', str(header)]
     done = subprocess.run(command, capture_output=True, text=True)
     if done.returncode:
         sys.stderr.write(f'no precompiled header, the build takes longer: {done.stderr[-500:]}\n')
@@ -80,9 +92,10 @@ def build(version, out_dir):
         env = setup_environment(version, tmp / 'site')
         source = download_sdist(version, tmp, env)
         env.setdefault('MAX_JOBS', str(os.cpu_count()))
-        header = precompile_header(source, tmp)
-        flags = COMPILE_FLAGS + (['-include', str(header)] if header else [])
-        env['CFLAGS'] = ' '.join([env.get('CFLAGS', ''), *flags]).strip()
+        env['CFLAGS'] = ' '.join([env.get('CFLAGS', ''), *COMPILE_FLAGS]).strip()
+        header = precompile_header(source, tmp, env)
+        if header:
+            env['CFLAGS'] += f' -include {header}'
         log = tmp / 'build.log'
         with log.open('w') as stream:
             done = subprocess.run(
