@@ -1,4 +1,6 @@
-"""Packaging of Video K-Net; requirements.txt holds the ranges of versions, requirements/lock.txt the exact ones of the set-up."""
+"""Packaging of Video K-Net; requirements.txt holds the ranges of versions, requirements/lock.txt
+the exact ones of the set-up."""
+
 from pathlib import Path
 
 from setuptools import find_packages, setup
@@ -12,7 +14,10 @@ def read_requirements():
     return [line for line in map(str.strip, lines) if line and not line.startswith('#')]
 
 
-PREPARE = ['cityscapesscripts>=2.2', 'pyarrow>=16']  # what datasets/prepare_*.py need beyond requirements.txt
+PREPARE = [
+    'cityscapesscripts>=2.2',
+    'pyarrow>=16',
+]  # what datasets/prepare_*.py need beyond requirements.txt
 
 setup(
     name='video-knet',
@@ -24,5 +29,8 @@ setup(
     python_requires='>=3.10',
     packages=find_packages(include=['knet', 'knet.*']),
     install_requires=read_requirements(),
-    extras_require={'prepare': PREPARE, 'tests': ['pytest>=8,<9', 'pytest-xdist>=3.6', 'ruff==0.14.10', *PREPARE]},
+    extras_require={
+        'prepare': PREPARE,
+        'tests': ['pytest>=8,<9', 'pytest-xdist>=3.6', 'ruff==0.14.10', 'mypy==2.4.1', *PREPARE],
+    },
 )

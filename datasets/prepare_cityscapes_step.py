@@ -1,15 +1,19 @@
-"""Puts the download of Cityscapes into the form that K-Net is pretrained on: the images with maps of train ids.
+"""Puts the download of Cityscapes into the form that K-Net is pretrained on.
 
-    python datasets/prepare_cityscapes_step.py DOWNLOAD OUT [--splits train val] [--symlink] [--nproc N] [--dry-run]
+    python datasets/prepare_cityscapes_step.py DOWNLOAD OUT [--splits train val] [--symlink]
+                                               [--nproc N] [--dry-run]
 
-    DOWNLOAD/leftImg8bit/<split>/<city>/<city>_<sequence>_<frame>_leftImg8bit.png       images
-    DOWNLOAD/gtFine/<split>/<city>/<city>_<sequence>_<frame>_gtFine_polygons.json       labels
-    OUT/leftImg8bit/<split>/<city>/<city>_<sequence>_<frame>_leftImg8bit.png            the same images, linked
-    OUT/gtFine/<split>/<city>/<city>_<sequence>_<frame>_gtFine_labelTrainIds.png        8 bit: train id, 255 = void
-    OUT/gtFine/<split>/<city>/<city>_<sequence>_<frame>_gtFine_instanceTrainIds.png     16 bit: train id * 1000 + object, else < 256
+    DOWNLOAD/leftImg8bit/<split>/<city>/<name>_leftImg8bit.png          images
+    DOWNLOAD/gtFine/<split>/<city>/<name>_gtFine_polygons.json          labels
+    OUT/leftImg8bit/<split>/<city>/<name>_leftImg8bit.png               the same images, linked
+    OUT/gtFine/<split>/<city>/<name>_gtFine_labelTrainIds.png           8 bit: train id, 255 = void
+    OUT/gtFine/<split>/<city>/<name>_gtFine_instanceTrainIds.png        16 bit: train id * 1000 +
+                                                                        object, else < 256
 
-The maps are drawn by the public package cityscapesScripts. A run that was interrupted goes on.
+<name> is <city>_<sequence>_<frame>. The maps are drawn by the public package cityscapesScripts. A
+run that was interrupted goes on.
 """
+
 import argparse
 from functools import partial
 from pathlib import Path
@@ -36,10 +40,29 @@ from knet.errors import InputError, report_input_errors
 from knet.step_format import LABEL_PNG, read_png_size, write_png
 
 # Images of each city.
-CITIES = {'train': {'aachen': 174, 'bochum': 96, 'bremen': 316, 'cologne': 154, 'darmstadt': 85, 'dusseldorf': 221, 'erfurt': 109,
-                    'hamburg': 248, 'hanover': 196, 'jena': 119, 'krefeld': 99, 'monchengladbach': 94, 'strasbourg': 365,
-                    'stuttgart': 196, 'tubingen': 144, 'ulm': 95, 'weimar': 142, 'zurich': 122},
-          'val': {'frankfurt': 267, 'lindau': 59, 'munster': 174}}
+CITIES = {
+    'train': {
+        'aachen': 174,
+        'bochum': 96,
+        'bremen': 316,
+        'cologne': 154,
+        'darmstadt': 85,
+        'dusseldorf': 221,
+        'erfurt': 109,
+        'hamburg': 248,
+        'hanover': 196,
+        'jena': 119,
+        'krefeld': 99,
+        'monchengladbach': 94,
+        'strasbourg': 365,
+        'stuttgart': 196,
+        'tubingen': 144,
+        'ulm': 95,
+        'weimar': 142,
+        'zurich': 122,
+    },
+    'val': {'frankfurt': 267, 'lindau': 59, 'munster': 174},
+}
 PACKAGE = 'cityscapesscripts'
 IMAGE, POLYGONS = '_leftImg8bit.png', '_gtFine_polygons.json'
 LABELS, INSTANCES = '_gtFine_labelTrainIds.png', '_gtFine_instanceTrainIds.png'
@@ -47,6 +70,7 @@ LABELS, INSTANCES = '_gtFine_labelTrainIds.png', '_gtFine_instanceTrainIds.png'
 
 class Frame(NamedTuple):
     """An image to prepare, its polygons and its three files in the set."""
+
     image: str
     polygons: str
     image_target: str
@@ -54,8 +78,14 @@ class Frame(NamedTuple):
     instances_target: str
 
 
-def prepare_cityscapes_step(download: str, out: str, splits: Sequence[str] = tuple(CITIES), symlink: bool = False, nproc: int = 1,
-                            dry_run: bool = False) -> List[Split]:
+def prepare_cityscapes_step(
+    download: str,
+    out: str,
+    splits: Sequence[str] = tuple(CITIES),
+    symlink: bool = False,
+    nproc: int = 1,
+    dry_run: bool = False,
+) -> List[Split]:
     """Prepare the splits.
 
     Args:
@@ -70,11 +100,19 @@ def prepare_cityscapes_step(download: str, out: str, splits: Sequence[str] = tup
         what was found and done; problems of the download are in there.
 
     Raises:
-        InputError: a folder or cityscapesScripts is missing, or the output folder is not this set's.
+        InputError: a folder or cityscapesScripts is missing, or the output folder is not this
+            set's.
     """
     load_package('cityscapesscripts.helpers.annotation', PACKAGE)
-    images, labels = (find_folder(Path(download), (name, ), lambda folder: any((folder / split).is_dir() for split in splits),
-                                  f'folder {name}/{splits[0]}') for name in ('leftImg8bit', 'gtFine'))
+    images, labels = (
+        find_folder(
+            Path(download),
+            (name,),
+            lambda folder: any((folder / split).is_dir() for split in splits),
+            f'folder {name}/{splits[0]}',
+        )
+        for name in ('leftImg8bit', 'gtFine')
+    )
     if Path(out).resolve() in (images.resolve().parent, labels.resolve().parent):
         raise InputError(f'{out} is the download itself, which stays as it is; name another folder')
     plans = [plan_split(images / name, labels / name, name, Path(out)) for name in splits]
@@ -85,8 +123,9 @@ def prepare_cityscapes_step(download: str, out: str, splits: Sequence[str] = tup
 
 
 def list_city(folder: Path, ending: str) -> Dict[str, str]:
-    """`<city>_<sequence>_<frame>` → path of the files with an ending; nothing where there is no such folder."""
-    return {path.name[:-len(ending)]: str(path) for path in sorted(folder.glob(f'*{ending}'))}
+    """`<city>_<sequence>_<frame>` → path of the files with an ending; nothing where there is no
+    such folder."""
+    return {path.name[: -len(ending)]: str(path) for path in sorted(folder.glob(f'*{ending}'))}
 
 
 def plan_split(images: Path, labels: Path, name: str, out: Path) -> Split:
@@ -95,19 +134,38 @@ def plan_split(images: Path, labels: Path, name: str, out: Path) -> Split:
     folders = [out / kind / name for kind in ('leftImg8bit', 'gtFine')]
     split = Split(name, 'city', (len(official), sum(official.values())), folders)
     found: Dict[str, int] = {}
-    for city in sorted({entry.name for part in (images, labels) if part.is_dir() for entry in part.iterdir() if entry.is_dir()}):
+    for city in sorted(
+        {
+            entry.name
+            for part in (images, labels)
+            if part.is_dir()
+            for entry in part.iterdir()
+            if entry.is_dir()
+        }
+    ):
         pictures, polygons = list_city(images / city, IMAGE), list_city(labels / city, POLYGONS)
-        for lacking, present, what, where in ((set(pictures) - set(polygons), 'image', 'polygons', labels / city),
-                                              (set(polygons) - set(pictures), 'polygon file', 'image', images / city)):
+        for lacking, present, what, where in (
+            (set(pictures) - set(polygons), 'image', 'polygons', labels / city),
+            (set(polygons) - set(pictures), 'polygon file', 'image', images / city),
+        ):
             if lacking:
                 missing = f'{where / min(lacking)}{POLYGONS if what == "polygons" else IMAGE}'
-                split.problems.append(f'city {city}: {count(len(lacking), present)} without {what}, ' + (
-                    f'the first is {missing}' if where.is_dir() else f'the folder {where} is missing'))
+                split.problems.append(
+                    f'city {city}: {count(len(lacking), present)} without {what}, '
+                    + (
+                        f'the first is {missing}'
+                        if where.is_dir()
+                        else f'the folder {where} is missing'
+                    )
+                )
         both = sorted(set(pictures) & set(polygons))
         found[city] = len(both)
         split.groups += bool(both)
         for stem in both:
-            targets = (str(folders[0] / city / stem) + IMAGE, *(str(folders[1] / city / stem) + end for end in (LABELS, INSTANCES)))
+            targets = (
+                str(folders[0] / city / stem) + IMAGE,
+                *(str(folders[1] / city / stem) + end for end in (LABELS, INSTANCES)),
+            )
             split.pieces.append(Frame(pictures[stem], polygons[stem], *targets))
             split.targets.append(targets)
     split.warnings += shortfalls(found, official, 'city')
@@ -115,21 +173,27 @@ def plan_split(images: Path, labels: Path, name: str, out: Path) -> Split:
 
 
 def prepare_frame(frame: Frame, symlink: bool) -> Outcome:
-    """Draw the maps of an image and link it, unless that is done, or the polygons are not usable."""
+    """Draw the maps of an image and link it, unless that is done, or the polygons are not
+    usable."""
     placed = is_placed(frame.image, frame.image_target)
-    drawn = all(is_made(frame.polygons, target) for target in (frame.labels_target, frame.instances_target))
+    drawn = all(
+        is_made(frame.polygons, target) for target in (frame.labels_target, frame.instances_target)
+    )
     if placed and drawn:
         return Outcome()
     try:
         size = read_png_size(frame.image)
         annotation = read_polygons(frame.polygons)
         if (annotation.imgHeight, annotation.imgWidth) != size:
-            raise InputError(f'{frame.polygons} is for an image of the size {(annotation.imgHeight, annotation.imgWidth)}, '
-                             f'{frame.image} has {size} (height, width)')
+            raise InputError(
+                f'{frame.polygons} is for an image of the size '
+                f'{(annotation.imgHeight, annotation.imgWidth)}, '
+                f'{frame.image} has {size} (height, width)'
+            )
         if not drawn:
             labels, instances = draw_maps(annotation, frame.polygons)
     except InputError as error:
-        return Outcome(problems=(str(error), ))
+        return Outcome(problems=(str(error),))
     if not drawn:
         write_png(frame.labels_target, labels, LABEL_PNG)
         write_png(frame.instances_target, instances, LABEL_PNG)
@@ -147,9 +211,13 @@ def read_polygons(path: str):
     try:
         annotation.fromJsonText(Path(path).read_text(encoding='utf-8'))
     except (OSError, ValueError, KeyError, TypeError, IndexError) as error:
-        raise InputError(f'{path} is not a readable file of polygons ({error}): it is damaged or incomplete') from None
+        raise InputError(
+            f'{path} is not a readable file of polygons ({error}): it is damaged or incomplete'
+        ) from None
     for item in annotation.objects:  # on an unknown class cityscapesScripts would end the process
-        if item.label not in known and not (item.label.endswith('group') and item.label[:-len('group')] in known):
+        if item.label not in known and not (
+            item.label.endswith('group') and item.label[: -len('group')] in known
+        ):
             raise InputError(f'{path}: the class {item.label!r} is not one of Cityscapes')
     return annotation
 
@@ -158,17 +226,23 @@ def draw_maps(annotation, path: str) -> Tuple[np.ndarray, np.ndarray]:
     """Draw the polygons.
 
     Returns:
-        train ids, shape (H, W), uint8, 255 = void, and instances, shape (H, W), uint16: train id * 1000 + number of the
-        object in its class, or below 256 where no single object is marked.
+        train ids, shape (H, W), uint8, 255 = void, and instances, shape (H, W), uint16: train id *
+        1000 + number of the object in its class, or below 256 where no single object is marked.
 
     Raises:
         InputError: a polygon cannot be drawn.
     """
-    label_image = load_package('cityscapesscripts.preparation.json2labelImg', PACKAGE).createLabelImage
-    instance_image = load_package('cityscapesscripts.preparation.json2instanceImg', PACKAGE).createInstanceImage
+    label_image = load_package(
+        'cityscapesscripts.preparation.json2labelImg', PACKAGE
+    ).createLabelImage
+    instance_image = load_package(
+        'cityscapesscripts.preparation.json2instanceImg', PACKAGE
+    ).createInstanceImage
     try:
-        return (np.asarray(label_image(annotation, 'trainIds'), np.uint8),
-                np.asarray(instance_image(annotation, 'trainIds')).astype(np.uint16))
+        return (
+            np.asarray(label_image(annotation, 'trainIds'), np.uint8),
+            np.asarray(instance_image(annotation, 'trainIds')).astype(np.uint16),
+        )
     except (ValueError, TypeError) as error:
         raise InputError(f'{path}: a polygon cannot be drawn ({error})') from None
 

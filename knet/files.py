@@ -1,4 +1,5 @@
 """Writing of files that are there whole or not at all."""
+
 import contextlib
 import os
 from pathlib import Path
@@ -9,7 +10,8 @@ from knet.errors import InputError
 
 @contextlib.contextmanager
 def whole_file(path: Union[str, Path]) -> Iterator[Path]:
-    """Give a path beside `path` to write to; it takes the place of `path` if the block ends without an error, else it is removed.
+    """Give a path beside `path` to write to; it takes the place of `path` if the block ends without
+    an error, else it is removed.
 
     Folders are created as needed.
 

@@ -1,8 +1,10 @@
 """Label spaces: which classes a dataset has, which of them are things, and how models number them.
 
-Two numberings exist. *Train ids* are the dataset's own (on disk, in predictions, in the metrics). *Model ids* put the
-things first: model class 0..T-1 are the thing classes in rising order of train id, T..T+S-1 the stuff classes likewise.
+Two numberings exist. *Train ids* are the dataset's own (on disk, in predictions, in the metrics).
+*Model ids* put the things first: model class 0..T-1 are the thing classes in rising order of train
+id, T..T+S-1 the stuff classes likewise.
 """
+
 from dataclasses import dataclass, field
 from typing import Optional, Tuple
 
@@ -18,8 +20,10 @@ class LabelSpace:
         thing_ids: Train ids of the thing classes, in rising order.
         palette: RGB colour of each class, uint8 values.
         void: Value of unlabelled pixels, in train ids and in model ids alike.
-        ignored: A class that says as little as void, where a dataset has one; it is neither thing nor stuff and has no model id.
+        ignored: A class that says as little as void, where a dataset has one; it is neither thing
+            nor stuff and has no model id.
     """
+
     classes: Tuple[str, ...]
     thing_ids: Tuple[int, ...]
     palette: Tuple[Tuple[int, int, int], ...] = field(repr=False)
@@ -30,8 +34,14 @@ class LabelSpace:
         if len(self.palette) != len(self.classes):
             raise ValueError(f'{len(self.classes)} classes but {len(self.palette)} colours')
         allowed = set(range(self.num_classes)) - {self.ignored}
-        if tuple(sorted(set(self.thing_ids))) != tuple(self.thing_ids) or not set(self.thing_ids) <= allowed:
-            raise ValueError(f'thing ids must rise, lie in 0..{self.num_classes - 1} and not be ignored, got {self.thing_ids}')
+        if (
+            tuple(sorted(set(self.thing_ids))) != tuple(self.thing_ids)
+            or not set(self.thing_ids) <= allowed
+        ):
+            raise ValueError(
+                f'thing ids must rise, lie in 0..{self.num_classes - 1} and not be ignored, got '
+                f'{self.thing_ids}'
+            )
 
     @property
     def num_classes(self) -> int:
@@ -40,14 +50,16 @@ class LabelSpace:
     @property
     def stuff_ids(self) -> Tuple[int, ...]:
         """Train ids of the stuff classes, rising."""
-        return tuple(i for i in range(self.num_classes) if i not in self.thing_ids and i != self.ignored)
+        return tuple(
+            i for i in range(self.num_classes) if i not in self.thing_ids and i != self.ignored
+        )
 
     @property
     def model_to_train(self) -> np.ndarray:
         """Look-up table, shape (256,), uint8: model id → train id; everything else → void."""
         table = np.full(256, self.void, np.uint8)
         ids = self.thing_ids + self.stuff_ids
-        table[:len(ids)] = ids
+        table[: len(ids)] = ids
         return table
 
     @property
@@ -60,30 +72,125 @@ class LabelSpace:
 
     @property
     def colours(self) -> np.ndarray:
-        """Look-up table, shape (256, 3), uint8 RGB: train id → colour; void and unused ids are black."""
+        """Look-up table, shape (256, 3), uint8 RGB: train id → colour; void and unused ids are
+        black."""
         table = np.zeros((256, 3), np.uint8)
-        table[:self.num_classes] = self.palette
+        table[: self.num_classes] = self.palette
         return table
 
 
 STEP = LabelSpace(
-    classes=('road', 'sidewalk', 'building', 'wall', 'fence', 'pole', 'traffic light', 'traffic sign', 'vegetation', 'terrain',
-             'sky', 'person', 'rider', 'car', 'truck', 'bus', 'train', 'motorcycle', 'bicycle'),
+    classes=(
+        'road',
+        'sidewalk',
+        'building',
+        'wall',
+        'fence',
+        'pole',
+        'traffic light',
+        'traffic sign',
+        'vegetation',
+        'terrain',
+        'sky',
+        'person',
+        'rider',
+        'car',
+        'truck',
+        'bus',
+        'train',
+        'motorcycle',
+        'bicycle',
+    ),
     thing_ids=(11, 13),
-    palette=((128, 64, 128), (244, 35, 232), (70, 70, 70), (102, 102, 156), (190, 153, 153), (153, 153, 153), (250, 170, 30),
-             (220, 220, 0), (107, 142, 35), (152, 251, 152), (70, 130, 180), (220, 20, 60), (255, 0, 0), (0, 0, 142), (0, 0, 70),
-             (0, 60, 100), (0, 80, 100), (0, 0, 230), (119, 11, 32)))
-"""KITTI-STEP, Cityscapes-STEP, Waymo in STEP layout and the toy set: the 19 Cityscapes train ids, people and cars are things."""
+    palette=(
+        (128, 64, 128),
+        (244, 35, 232),
+        (70, 70, 70),
+        (102, 102, 156),
+        (190, 153, 153),
+        (153, 153, 153),
+        (250, 170, 30),
+        (220, 220, 0),
+        (107, 142, 35),
+        (152, 251, 152),
+        (70, 130, 180),
+        (220, 20, 60),
+        (255, 0, 0),
+        (0, 0, 142),
+        (0, 0, 70),
+        (0, 60, 100),
+        (0, 80, 100),
+        (0, 0, 230),
+        (119, 11, 32),
+    ),
+)
+"""KITTI-STEP, Cityscapes-STEP, Waymo in STEP layout and the toy set: the 19 Cityscapes train ids,
+people and cars are things."""
 
 WAYMO = LabelSpace(
-    classes=('unknown', 'ego vehicle', 'car', 'truck', 'bus', 'other large vehicle', 'bicycle', 'motorcycle', 'trailer', 'person',
-             'cyclist', 'motorcyclist', 'bird', 'ground animal', 'construction cone', 'pole', 'other pedestrian object', 'sign',
-             'traffic light', 'building', 'road', 'lane marker', 'road marker', 'sidewalk', 'vegetation', 'sky', 'ground',
-             'dynamic', 'static'),
+    classes=(
+        'unknown',
+        'ego vehicle',
+        'car',
+        'truck',
+        'bus',
+        'other large vehicle',
+        'bicycle',
+        'motorcycle',
+        'trailer',
+        'person',
+        'cyclist',
+        'motorcyclist',
+        'bird',
+        'ground animal',
+        'construction cone',
+        'pole',
+        'other pedestrian object',
+        'sign',
+        'traffic light',
+        'building',
+        'road',
+        'lane marker',
+        'road marker',
+        'sidewalk',
+        'vegetation',
+        'sky',
+        'ground',
+        'dynamic',
+        'static',
+    ),
     thing_ids=(2, 3, 4, 5, 8, 9, 10, 11),
-    palette=((0, 0, 0), (102, 102, 102), (0, 0, 142), (0, 0, 70), (0, 60, 100), (61, 133, 198), (119, 11, 32), (0, 0, 230),
-             (111, 168, 220), (220, 20, 60), (255, 0, 0), (180, 0, 0), (127, 96, 0), (91, 15, 0), (230, 145, 56), (153, 153, 153),
-             (234, 153, 153), (246, 178, 107), (250, 170, 30), (70, 70, 70), (128, 64, 128), (234, 209, 220), (217, 210, 233),
-             (244, 35, 232), (107, 142, 35), (70, 130, 180), (102, 102, 0), (102, 0, 204), (204, 204, 204)),
-    ignored=0)
+    palette=(
+        (0, 0, 0),
+        (102, 102, 102),
+        (0, 0, 142),
+        (0, 0, 70),
+        (0, 60, 100),
+        (61, 133, 198),
+        (119, 11, 32),
+        (0, 0, 230),
+        (111, 168, 220),
+        (220, 20, 60),
+        (255, 0, 0),
+        (180, 0, 0),
+        (127, 96, 0),
+        (91, 15, 0),
+        (230, 145, 56),
+        (153, 153, 153),
+        (234, 153, 153),
+        (246, 178, 107),
+        (250, 170, 30),
+        (70, 70, 70),
+        (128, 64, 128),
+        (234, 209, 220),
+        (217, 210, 233),
+        (244, 35, 232),
+        (107, 142, 35),
+        (70, 130, 180),
+        (102, 102, 0),
+        (102, 0, 204),
+        (204, 204, 204),
+    ),
+    ignored=0,
+)
 """The 29 native classes of the Waymo Open Dataset's panoptic labels; class 0 is ignored."""

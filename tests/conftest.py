@@ -1,4 +1,5 @@
 """Shared fixtures: a small set of toy videos and a config that trains on it in seconds."""
+
 import os
 import subprocess
 import sys
@@ -12,8 +13,10 @@ sys.path.insert(0, str(ROOT / 'datasets'))
 
 @pytest.fixture(scope='session')
 def toy_root(tmp_path_factory):
-    """Toy videos of 64x128: 2 training and 2 validation sequences of 4 frames. Not to be changed; copy it to damage it."""
+    """Toy videos of 64x128: 2 training and 2 validation sequences of 4 frames. Not to be changed;
+    copy it to damage it."""
     from make_toy_step import make_toy_step
+
     root = tmp_path_factory.mktemp('toy')
     make_toy_step(root, seed=1, train_sequences=2, val_sequences=2, frames=4, size=(64, 128))
     return root
@@ -25,14 +28,8 @@ def tiny_config(tmp_path_factory, toy_root):
     path = tmp_path_factory.mktemp('config') / 'tiny.py'
     path.write_text(f"""
 _base_ = r'{ROOT}/configs/det/toy_step/video_knet_s3_r18_toy_step.py'
-model = dict(
-    neck=dict(out_channels=32),
-    rpn_head=dict(num_proposals=10, in_channels=32, out_channels=32,
-                  localization_fpn=dict(feat_channels=32, positional_encoding=dict(num_feats=16))),
-    roi_head=dict(mask_head=dict(num_proposals=10, in_channels=32, feedforward_channels=64)),
-    track_head=dict(in_channels=32, fc_out_channels=32, embed_channels=32))
-data = dict(samples_per_gpu=4, workers_per_gpu=0, train=dict(times=1, dataset=dict(data_root=r'{toy_root}')),
-            val=dict(data_root=r'{toy_root}'), test=dict(data_root=r'{toy_root}'))
+model = dict(num_proposals=10, channels=32, roi_head=dict(mask_head=dict(feedforward_channels=64)))
+data = dict(root=r'{toy_root}', samples_per_gpu=4, workers_per_gpu=0)
 log_config = dict(interval=1)
 lr_config = dict(warmup_iters=2)
 runner = dict(max_epochs=2)
@@ -43,8 +40,14 @@ evaluation = dict(interval=1)
 
 def run(*command, timeout=240, **env):
     """Run a command in the project's root; its result has stdout and stderr as text."""
-    return subprocess.run([str(part) for part in command], cwd=ROOT, capture_output=True, text=True, timeout=timeout,
-                          env={'OMP_NUM_THREADS': '1', **os.environ, **env})
+    return subprocess.run(
+        [str(part) for part in command],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=timeout,
+        env={'OMP_NUM_THREADS': '1', **os.environ, **env},
+    )
 
 
 def run_tool(tool, *args, **env):

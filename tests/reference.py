@@ -1,8 +1,10 @@
 """Weights, inputs and expected numbers of the published implementation.
 
-Weights and inputs follow from names and seeds, so that no weight file is needed; the numbers in `data/reference` are what
-the published Video K-Net computes with them (mmcv-full 1.7.2, CPU, float32).
+Weights and inputs follow from names and seeds, so that no weight file is needed; the numbers in
+`data/reference` are what the published Video K-Net computes with them (mmcv-full 1.7.2, CPU,
+float32).
 """
+
 import json
 import math
 import zlib
@@ -10,19 +12,19 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from mmcv import Config
-from mmcv.parallel import collate
-from mmdet.models import build_detector
 from PIL import Image
 
-import knet.models  # noqa: F401
-from knet.apis.distributed import unpack_batch
-from knet.data import STEPDataset
+from knet.apis import build_model, load_config
+from knet.data import SegmentationDataset, find_dataset
+from knet.data.loaders import collate
+from knet.data.transforms import TestTransform
+from knet.models.checkpoint import published_name, published_state_dict
 from knet.step_format import write_panoptic
+from knet.structures import to_device
 
-FOLDER = Path(__file__).parent / 'data' / 'reference'
+FOLDER = Path(__file__).parent / 'fixtures' / 'reference'
 CONFIGS = Path(__file__).parents[1] / 'configs' / 'det'
-INPUT_SHAPE, IMG_SHAPE = (96, 160), (90, 150, 3)
+INPUT_SHAPE, IMG_SIZE = (96, 160), (90, 150)
 
 
 def expected(name):
@@ -38,22 +40,27 @@ def parameter_value(name, shape):
         return np.zeros(shape, np.int64)
     x = rng.standard_normal(shape).astype(np.float32)
     if leaf == 'running_mean':
-        return .1 * x
+        return 0.1 * x
     if leaf == 'running_var':
-        return 1 + .1 * np.abs(x)
+        return 1 + 0.1 * np.abs(x)
     if len(shape) <= 1:
-        return (1 + .05 * x) if leaf == 'weight' else .02 * x
+        return (1 + 0.05 * x) if leaf == 'weight' else 0.02 * x
     return x / np.float32(math.sqrt(np.prod(shape[1:])))
 
 
 def state_dict(shapes):
     """Values for a dict name → shape."""
-    return {name: torch.from_numpy(np.asarray(parameter_value(name, tuple(shape)))) for name, shape in shapes.items()}
+    return {
+        name: torch.from_numpy(np.asarray(parameter_value(name, tuple(shape))))
+        for name, shape in shapes.items()
+    }
 
 
 def frames(seed, count):
     """Network inputs, (count, 3, 96, 160)."""
-    return torch.from_numpy(np.random.default_rng(seed).standard_normal((count, 3, *INPUT_SHAPE)).astype(np.float32))
+    return torch.from_numpy(
+        np.random.default_rng(seed).standard_normal((count, 3, *INPUT_SHAPE)).astype(np.float32)
+    )
 
 
 def sample(array, count=64):
@@ -63,28 +70,46 @@ def sample(array, count=64):
 
 
 def build(config, **options):
-    """Model of a config file below configs/det, without pretrained weights, with BN in place of SyncBN."""
-    cfg = Config.fromfile(str(CONFIGS / config))
-    cfg.merge_from_dict({'model.backbone.init_cfg': None, **options})
+    """Model of a config file below configs/det, without pretrained weights, with BN in place of
+    SyncBN."""
+    cfg = load_config(str(CONFIGS / config), {'model.backbone.init_cfg': None, **options})
     if cfg.model.backbone.type == 'ResNet':
         cfg.model.backbone.norm_cfg.type = 'BN'
-    return build_detector(cfg.model)
+    return build_model(cfg)
 
 
 def with_reference_weights(model):
-    """`model` with the weights that its own parameter names give; the index buffers of Swin stay."""
-    shapes = {name: value.shape for name, value in model.state_dict().items() if not name.endswith('relative_position_index')}
-    model.load_state_dict(state_dict(shapes), strict=False)
+    """`model` with the weights that its published parameter names give; the index buffers of Swin
+    stay."""
+    shapes = {
+        name: value.shape
+        for name, value in published_state_dict(model).items()
+        if not name.endswith('relative_position_index')
+    }
+    values = state_dict(shapes)
+    ours = {published_name(name): name for name in model.state_dict()}
+    model.load_state_dict({ours[name]: value for name, value in values.items()}, strict=False)
     return model
 
 
-def training_batch(root, seed, device='cpu'):
-    """What the loader gives of a key and a reference frame (and of the two in reverse), with the reference images in it.
+def published_module(model, name):
+    """Submodule that the published code calls `name`."""
+    leaf = name + '.'
+    for own, _ in model.named_modules():
+        if published_name(f'{own}.') == leaf:
+            return model.get_submodule(own)
+    raise KeyError(name)
 
-    The ground truth is written as files and comes back through the data set and the transforms; `root` is an empty folder.
+
+def training_batch(root, seed, device='cpu'):
+    """What the loader gives of a key and a reference frame (and of the two in reverse), with the
+    reference images in it.
+
+    The ground truth is written as files and comes back through the data set and the transforms;
+    `root` is an empty folder.
 
     Returns:
-        Keyword arguments of `VideoKNet.forward_train` for two pairs: (key, reference) and (reference, key).
+        Key frames and reference frames of two pairs: (key, reference) and (reference, key).
     """
     data = np.load(FOLDER / 'train_targets.npz')
     folder = root / 'video_sequence' / 'train'
@@ -95,17 +120,20 @@ def training_batch(root, seed, device='cpu'):
         write_panoptic(folder / f'000000_{frame:06d}_panoptic.png', semantic, ids)
         Image.new('RGB', INPUT_SHAPE[::-1]).save(folder / f'000000_{frame:06d}_leftImg8bit.png')
     # two frames: each is the other's only possible reference
-    dataset = STEPDataset(str(root), 'train', [dict(type='LoadFrames'), dict(type='PackFrames')])
-    _, batch = unpack_batch((), collate([dataset[0], dataset[1]], samples_per_gpu=2), torch.device(device))
-    key, reference = images = frames(seed, 2).to(device)
-    return {**batch, 'img': images, 'ref_img': torch.stack([reference, key])[:, None]}
+    dataset = SegmentationDataset(
+        find_dataset('kitti_step'),
+        'train',
+        TestTransform(2),
+        root,
+        num_references=1,
+        with_truth=True,
+    )
+    key_frames, references = to_device(collate([dataset[0], dataset[1]]), device)
+    key_frames.images = frames(seed, 2).to(device)
+    references.images = key_frames.images.flip(0)
+    return key_frames, references
 
 
-def first_pair(batch):
-    """The first pair of a batch alone."""
-    return {name: values[:1] for name, values in batch.items()}
-
-
-def key_frames(batch):
-    """Keyword arguments of `KNet.forward_train`: the key frames of the pairs as images."""
-    return {name: values for name, values in batch.items() if not name.startswith('ref_') and name != 'gt_instance_ids'}
+def first(batch):
+    """The first frame of a batch alone."""
+    return type(batch)(batch.images[:1], batch.targets[:1])

@@ -1,8 +1,9 @@
 #!/usr/bin/env python
 """Print VPQ of predictions in STEP layout, and DVPQ with --depth.
 
-    python tools/eval_dvpq_step.py work_dirs/run/results data/kitti-step --nproc 2 --json result.json --plot plots
+python tools/eval_dvpq_step.py work_dirs/run/results data/kitti-step --json result.json --plot plots
 """
+
 import sys
 from pathlib import Path
 

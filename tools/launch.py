@@ -2,10 +2,12 @@
 
     python tools/launch.py NUMBER [options of torchrun] SCRIPT [options of the script]
 
-NUMBER is the number of processes on this machine; empty: one per GPU, or one without GPUs. Where processes fail, the reason of the
-first one is the last line on stderr, and its exit status is this one's. Processes leave their input errors in torch's error files
-(`knet.errors`), so that the line is there once, not once per process.
+NUMBER is the number of processes on this machine; empty: one per GPU, or one without GPUs. Where
+processes fail, the reason of the first one is the last line on stderr, and its exit status is this
+one's. Processes leave their input errors in torch's error files (`knet.errors`), so that the line
+is there once, not once per process.
 """
+
 import logging
 import signal
 import socket
@@ -38,10 +40,15 @@ def report(failures: Dict[int, ProcessFailure]) -> NoReturn:
         if isinstance(message, dict):
             stop(message['message'], failure.exitcode)
     # those that the launcher ended because of another one come last
-    rank, failure = min(failures.items(), key=lambda item: (item[1].exitcode == -signal.SIGTERM, item[1].timestamp))
+    rank, failure = min(
+        failures.items(), key=lambda item: (item[1].exitcode == -signal.SIGTERM, item[1].timestamp)
+    )
     if failure.exitcode < 0:
         stop(f'process {rank} was ended by {failure.signal_name()}', 128 - failure.exitcode)
-    stop(f'process {rank} ended with status {failure.exitcode}; its messages are above', failure.exitcode)
+    stop(
+        f'process {rank} ended with status {failure.exitcode}; its messages are above',
+        failure.exitcode,
+    )
 
 
 def main() -> None:
@@ -52,7 +59,9 @@ def main() -> None:
     args = parse_args(['--nproc_per_node', number or str(max(visible, 1)), *arguments])
     if not args.master_port:
         args.master_port = free_port() if args.nnodes == '1' else 29500
-    logging.disable(logging.ERROR)  # all that torch would say of the failure of a process is said here
+    logging.disable(
+        logging.ERROR
+    )  # all that torch would say of the failure of a process is said here
     try:
         run(args)
     except (KeyboardInterrupt, SignalException) as error:

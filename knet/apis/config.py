@@ -1,4 +1,6 @@
-"""Options of the command lines and reading of configs, with the check that options on the command line exist."""
+"""Options of the command lines and reading of configs, with the check that options on the command
+line exist."""
+
 import argparse
 import contextlib
 import difflib
@@ -9,23 +11,43 @@ from typing import Dict, Optional, Type
 
 from mmcv import Config, DictAction
 from mmcv.runner import HOOKS, OPTIMIZERS, RUNNERS
-from mmdet.datasets import DATASETS, PIPELINES
 from mmdet.models.builder import MODELS
 
-import knet.data  # noqa: F401  (registers data sets and transforms)
 import knet.models  # noqa: F401  (registers models)
 from knet.errors import InputError
-from knet.models.quasi_dense_tracker import TRACKERS
+from knet.models.kernels.branches import BRANCHES
+from knet.models.kernels.links import LINKS
+from knet.models.tracking.tracker import TRACKERS
 
-REGISTRIES = (MODELS, DATASETS, PIPELINES, TRACKERS, HOOKS, OPTIMIZERS, RUNNERS)
+REGISTRIES = (MODELS, BRANCHES, LINKS, TRACKERS, HOOKS, OPTIMIZERS, RUNNERS)
+
+
+def add_config_options(parser: argparse.ArgumentParser) -> None:
+    """What changes settings of a config."""
+    parser.add_argument(
+        '--cfg-options',
+        nargs='+',
+        action=DictAction,
+        metavar='KEY=VALUE',
+        help='change settings of the config',
+    )
 
 
 def add_common_options(parser: argparse.ArgumentParser) -> None:
-    """The options that all command lines with a config have."""
-    parser.add_argument('--allow-pickle', action='store_true',
-                        help='load checkpoints that ask for more than tensors and numbers; only for files whose source you trust')
-    parser.add_argument('--cfg-options', nargs='+', action=DictAction, metavar='KEY=VALUE', help='change settings of the config')
-    parser.add_argument('--launcher', choices=['none', 'pytorch', 'slurm'], default='none', help='what started this process')
+    """The options of command lines that run a model."""
+    parser.add_argument(
+        '--allow-pickle',
+        action='store_true',
+        help='load checkpoints that ask for more than tensors and numbers; only for files whose '
+        'source you trust',
+    )
+    add_config_options(parser)
+    parser.add_argument(
+        '--launcher',
+        choices=['none', 'pytorch', 'slurm'],
+        default='none',
+        help='what started this process',
+    )
     parser.add_argument('--local-rank', '--local_rank', type=int, help='set by launchers; not used')
 
 
@@ -44,7 +66,9 @@ def load_config(path: str, options: Optional[Dict] = None) -> Config:
     except FileNotFoundError as error:
         raise InputError(f'config {path} cannot be read: {error}') from None
     except Exception as error:  # a config is a program: anything may be raised in it
-        with contextlib.redirect_stderr(io.StringIO()):  # mmcv's temporary copy of the file complains when it is closed now
+        with contextlib.redirect_stderr(
+            io.StringIO()
+        ):  # mmcv's temporary copy of the file complains when it is closed now
             traceback.clear_frames(error.__traceback__)
         raise InputError(f'config {path} cannot be read: {type(error).__name__}: {error}') from None
     for key in options or {}:
@@ -56,13 +80,24 @@ def load_config(path: str, options: Optional[Dict] = None) -> Config:
     return cfg
 
 
-OPTIONAL_KEYS = ('fp16', 'bf16')  # keys that configs need not have, see `knet.apis.train`
+PARTS = ('train', 'val', 'test')
+OPTIONAL_KEYS = (
+    'fp16',
+    'bf16',
+    'model.roi_head.kernel_link',
+    'model.roi_head.track_link',
+    'data.train.flip_ratio',
+    'data.train.ref_offsets',
+    *(f'data.{part}.root' for part in PARTS),
+)
+"""Keys that configs need not have, with all that is below them."""
 
 
 def _check_option(cfg: Config, key: str) -> None:
-    """Raise InputError unless the dotted `key` is in the config, or is an argument of the class its dict configures."""
+    """Raise InputError unless the dotted `key` is in the config, or is an argument of the class its
+    dict configures."""
     node, parts = cfg._cfg_dict, key.split('.')
-    if parts[0] in OPTIONAL_KEYS:
+    if any(key == optional or key.startswith(f'{optional}.') for optional in OPTIONAL_KEYS):
         return
     for depth, part in enumerate(parts):
         if isinstance(node, (list, tuple)) and part.isdigit() and int(part) < len(node):
@@ -75,7 +110,11 @@ def _check_option(cfg: Config, key: str) -> None:
             known = [str(name) for name in node] if isinstance(node, dict) else []
             close = difflib.get_close_matches(part, known, n=1)
             place = '.'.join(parts[:depth]) or 'the config'
-            hint = f'; did you mean {".".join(parts[:depth] + close)}?' if close else f' (it has: {", ".join(sorted(known)) or "no keys"})'
+            hint = (
+                f'; did you mean {".".join(parts[:depth] + close)}?'
+                if close
+                else f' (it has: {", ".join(sorted(known)) or "no keys"})'
+            )
             raise InputError(f'--cfg-options {key}: {place} has no key {part!r}{hint}')
 
 
@@ -87,4 +126,6 @@ def _takes(config: Dict, argument: str) -> bool:
 
 def find_class(name: Optional[str]) -> Optional[Type]:
     """The registered class of a config's `type`, None if there is none."""
-    return next(filter(None, (registry.get(name) for registry in REGISTRIES)), None) if name else None
+    return (
+        next(filter(None, (registry.get(name) for registry in REGISTRIES)), None) if name else None
+    )

@@ -1,9 +1,13 @@
-"""Training of a detector from a config."""
+"""Training of a model from a config."""
+
+from __future__ import annotations
+
 import os
 import platform
 import random
+import time
 from pathlib import Path
-from typing import Dict, Optional, Union
+from typing import Dict, Optional, Sequence, Tuple, Union
 
 import mmcv
 import numpy as np
@@ -11,19 +15,22 @@ import torch
 import torch.distributed as dist
 from mmcv import Config
 from mmcv.cnn.utils import revert_sync_batchnorm
-from mmcv.runner import DistSamplerSeedHook, Fp16OptimizerHook, build_optimizer, build_runner, get_dist_info, set_random_seed
-from mmcv.utils import get_logger
-from mmdet.datasets import build_dataset
-from mmdet.models import build_detector
+from mmcv.runner import (
+    DistSamplerSeedHook,
+    build_optimizer,
+    build_runner,
+    get_dist_info,
+    set_random_seed,
+)
 from mmdet.utils import get_root_logger
-from torch import nn
 
-from knet.apis.distributed import wrap_model
-from knet.apis.hooks import ValidationHook
-from knet.apis.test import build_test_dataset
-from knet.data import build_test_loader, build_train_loader
+from knet.apis.build import build_model
+from knet.apis.hooks import LossScalingHook, ValidationHook
+from knet.apis.runner import KNetRunner, wrap_model
+from knet.data import build_test_dataset, build_test_loader, build_train_dataset, build_train_loader
 from knet.errors import InputError
-from knet.models.checkpoint import load_weights
+from knet.models.knet import KNet
+from knet.tasks import find_task
 
 
 def shared_seed(seed: Optional[int]) -> int:
@@ -52,66 +59,63 @@ def make_work_dir(path: str) -> Path:
     return Path(path)
 
 
-def build_model(cfg: Config, load_from: Optional[str], allow_pickle: bool, logger, complete: bool = False) -> nn.Module:
-    """Detector of a config with its first weights: those of `load_from`, or else those that `init_cfg` names.
+def set_precision(
+    cfg: Config, distributed: bool
+) -> Tuple[Optional[torch.dtype], Union[Dict, LossScalingHook]]:
+    """Type of autocast (None for float32) and optimizer config or hook that the config asks for.
 
-    Args:
-        cfg: Config.
-        load_from: Checkpoint file or None.
-        allow_pickle: See `knet.models.checkpoint.read_checkpoint`.
-        logger: Gets the report of what was loaded.
-        complete: The checkpoint must hold all parameters.
-    """
-    get_logger('mmcv').setLevel('WARNING')  # mmcv would log each parameter that it initializes
-    model_cfg = cfg.model.copy()
-    if load_from:  # the pretrained backbone would be overwritten; do not fetch it
-        model_cfg.backbone = {**model_cfg.backbone, 'init_cfg': None}
-    model = build_detector(model_cfg)
-    if load_from:
-        model.init_weights()
-        load_weights(model, load_from, complete, allow_pickle, logger)
-        return model
-    try:
-        model.init_weights()
-    except (OSError, RuntimeError) as error:
-        source = (cfg.model.backbone.get('init_cfg') or {}).get('checkpoint')
-        raise InputError(f'the pretrained backbone {source} cannot be loaded ({error}); give a checkpoint with --load-from, or start from '
-                         'random weights with --cfg-options model.backbone.init_cfg=None') from None
-    return model
-
-
-def set_precision(cfg: Config, model: nn.Module, distributed: bool) -> Union[Dict, Fp16OptimizerHook]:
-    """Optimizer config or hook for the precision that the config asks for.
-
-    `fp16 = dict(loss_scale='dynamic')` (or a number): float16 with loss scaling, on GPUs. `bf16 = True`: bfloat16, which needs
-    no scaling, on GPUs from Ampere on and on CPUs. Sums over pixels and matching stay in float32 (`knet.models.precision`).
+    `fp16 = dict(loss_scale='dynamic')` (or a number): float16 with loss scaling, on GPUs.
+    `bf16 = True`: bfloat16, which needs no scaling, on GPUs from Ampere on and on CPUs. Sums over
+    pixels and matching stay in float32 (`knet.models.precision`).
 
     Raises:
-        InputError: both are set, float16 without a GPU, bfloat16 on a GPU that has none, or `fp16` is no such dict.
+        InputError: both are set, float16 without a GPU, bfloat16 on a GPU that has none, or `fp16`
+            is no such dict.
     """
     fp16, bf16 = cfg.get('fp16'), cfg.get('bf16')
+    has_gpu = torch.cuda.is_available()
     if fp16 is not None:
-        if not isinstance(fp16, dict) or set(fp16) != {'loss_scale'} or not (fp16['loss_scale'] == 'dynamic' or fp16['loss_scale'] > 0):
-            raise InputError(f"fp16 must be dict(loss_scale='dynamic') or dict(loss_scale=512.0), got {fp16}")
-        if bf16 or not torch.cuda.is_available():
-            raise InputError('fp16 and bf16 exclude each other' if bf16 else 'fp16 needs a GPU; on the CPU use bf16=True, or neither')
-        scale = fp16['loss_scale']
-        return Fp16OptimizerHook(**cfg.optimizer_config, loss_scale=scale if scale == 'dynamic' else float(scale), distributed=distributed)
-    if bf16:
-        device = 'cuda' if torch.cuda.is_available() else 'cpu'
-        if device == 'cuda' and not torch.cuda.is_bf16_supported(including_emulation=False):
-            raise InputError(f"bf16 needs a GPU from Ampere on, this one is a {torch.cuda.get_device_name()}; use fp16=dict(loss_scale='dynamic')")
-        model.forward_train = torch.autocast(device, torch.bfloat16)(model.forward_train)
-    return cfg.optimizer_config
+        scale = fp16.get('loss_scale') if isinstance(fp16, dict) and len(fp16) == 1 else None
+        if scale != 'dynamic' and not (isinstance(scale, (int, float)) and scale > 0):
+            raise InputError(
+                f"fp16 must be dict(loss_scale='dynamic') or dict(loss_scale=512.0), got {fp16}"
+            )
+        if bf16:
+            raise InputError('fp16 and bf16 exclude each other')
+        if not has_gpu:
+            raise InputError('fp16 needs a GPU; on the CPU use bf16=True, or neither')
+        hook = LossScalingHook(
+            **cfg.optimizer_config,
+            loss_scale=scale if scale == 'dynamic' else float(scale),
+            distributed=distributed,
+        )
+        return torch.float16, hook
+    if bf16 and has_gpu and not torch.cuda.is_bf16_supported(including_emulation=False):
+        raise InputError(
+            f'bf16 needs a GPU from Ampere on, this one is a {torch.cuda.get_device_name()}; '
+            "use fp16=dict(loss_scale='dynamic')"
+        )
+    return torch.bfloat16 if bf16 else None, cfg.optimizer_config
 
 
-def train_detector(cfg: Config, work_dir: Path, seed: int, distributed: bool, validate: bool = True, load_from: Optional[str] = None,
-                   resume_from: Optional[str] = None, allow_pickle: bool = False, timestamp: Optional[str] = None) -> None:
+def train_detector(
+    cfg: Config,
+    work_dir: Path,
+    seed: int,
+    distributed: bool,
+    validate: bool = True,
+    load_from: Optional[str] = None,
+    resume_from: Optional[str] = None,
+    allow_pickle: bool = False,
+    ignore_mismatched: bool = False,
+    timestamp: Optional[str] = None,
+) -> None:
     """Train as the config says; checkpoints and logs go to `work_dir`.
 
     Args:
-        cfg: Config with `model`, `data`, `optimizer`, `optimizer_config`, `lr_config`, `runner`, `checkpoint_config`, `log_config`;
-            optionally `fp16` or `bf16`, see `set_precision`.
+        cfg: Config with `task`, `model`, `data`, `optimizer`, `optimizer_config`, `lr_config`,
+            `runner`, `checkpoint_config`, `log_config`; optionally `fp16` or `bf16`, see
+            `set_precision`.
         work_dir: Existing folder.
         seed: Of all random streams; each rank has its own.
         distributed: Whether `init_distributed` joined a process group.
@@ -119,6 +123,7 @@ def train_detector(cfg: Config, work_dir: Path, seed: int, distributed: bool, va
         load_from: Checkpoint with first weights.
         resume_from: Checkpoint of an interrupted run to go on with.
         allow_pickle: See `knet.models.checkpoint.read_checkpoint`.
+        ignore_mismatched: See `knet.models.checkpoint.load_weights`; for `load_from`.
         timestamp: Name of the log files.
 
     Raises:
@@ -126,35 +131,89 @@ def train_detector(cfg: Config, work_dir: Path, seed: int, distributed: bool, va
     """
     logger = get_root_logger(log_level=cfg.log_level)
     rank, _ = get_dist_info()
-    dataset = build_dataset(cfg.data.train)
-    val_dataset = build_test_dataset(cfg, 'val') if validate else None
-    # Same first weights everywhere, then a stream of its own for each rank.
+    # 1. data
+    task, data = find_task(cfg.get('task')), cfg.data
+    dataset = build_train_dataset(data, task.num_references)
+    val_dataset = build_test_dataset(data, 'val') if validate else None
+    if val_dataset is not None:
+        task.check_truth(val_dataset)
+    # 2. model: the same first weights everywhere, then a random stream for each rank
     set_random_seed(seed)
-    model = build_model(cfg, load_from or resume_from, allow_pickle, logger, complete=bool(resume_from))
-    model.CLASSES = dataset.CLASSES
+    start, ignore = (resume_from, False) if resume_from else (load_from, ignore_mismatched)
+    model = build_model(cfg, start, allow_pickle, logger, bool(resume_from), ignore)
+    if model.num_references != task.num_references:
+        raise InputError(
+            f'task {task.name} gives a {type(model).__name__} {task.num_references} reference '
+            f'frames, it is trained with {model.num_references}; change `task` of the config'
+        )
     set_random_seed(seed + rank)
-    if not (distributed and torch.cuda.is_available()):
-        model = revert_sync_batchnorm(model)
-    optimizer_config = set_precision(cfg, model, distributed)
-    model = wrap_model(model, distributed)
-    loader = build_train_loader(dataset, cfg.data.samples_per_gpu, cfg.data.workers_per_gpu, seed)
-
-    runner = build_runner(cfg.runner, dict(model=model, optimizer=build_optimizer(model, cfg.optimizer), work_dir=str(work_dir),
-                                           logger=logger, meta=run_meta(cfg, seed)))
+    # 3. what trains it
+    runner = build_training_runner(
+        cfg, model, distributed, work_dir, run_meta(cfg, seed, dataset.label_space.classes)
+    )
     runner.timestamp = timestamp
     runner.allow_pickle = allow_pickle
-    runner.register_training_hooks(cfg.lr_config, optimizer_config, cfg.checkpoint_config, cfg.log_config,
-                                   custom_hooks_config=cfg.get('custom_hooks'))
-    runner.register_hook(DistSamplerSeedHook())
-    if validate:
-        val_loader = build_test_loader(val_dataset, cfg.data.workers_per_gpu)
-        runner.register_hook(ValidationHook(val_loader, str(work_dir / 'val'), cfg.evaluation.interval), priority='LOW')
+    if val_dataset is not None:
+        val_loader = build_test_loader(val_dataset, data.workers_per_gpu)
+        hook = ValidationHook(task, val_loader, work_dir / 'val', cfg.evaluation.interval)
+        runner.register_hook(hook, priority='LOW')
     if resume_from:
         runner.resume(resume_from)
+    loader = build_train_loader(dataset, data.samples_per_gpu, data.workers_per_gpu, seed)
     runner.run([loader], [('train', 1)])
 
 
-def run_meta(cfg: Config, seed: int) -> Dict:
-    """What a checkpoint tells about its run; plain text and numbers, so that it can be read safely."""
-    versions = dict(python=platform.python_version(), torch=torch.__version__, mmcv=mmcv.__version__, numpy=np.__version__)
-    return dict(config=cfg.pretty_text, seed=seed, versions={name: str(version) for name, version in versions.items()})
+def build_training_runner(
+    cfg: Config, model: KNet, distributed: bool, work_dir: Path, meta: Dict
+) -> KNetRunner:
+    """Runner of a config with its optimizer and hooks, but for validation.
+
+    Args:
+        cfg: See `train_detector`.
+        model: On the CPU; it goes to this process's device.
+        distributed: Whether there are other processes.
+        work_dir: Folder of checkpoints and logs.
+        meta: What checkpoints tell about the run.
+    """
+    if not (distributed and torch.cuda.is_available()):
+        model = revert_sync_batchnorm(model)
+    precision, optimizer_config = set_precision(cfg, distributed)
+    wrapped = wrap_model(model, distributed, precision)
+    logger = get_root_logger(log_level=cfg.log_level)
+    try:
+        optimizer = build_optimizer(wrapped, cfg.optimizer)
+        parts = dict(
+            model=wrapped, optimizer=optimizer, work_dir=str(work_dir), logger=logger, meta=meta
+        )
+        runner = build_runner(cfg.runner, parts)
+        runner.register_training_hooks(
+            cfg.lr_config,
+            optimizer_config,
+            cfg.checkpoint_config,
+            cfg.log_config,
+            custom_hooks_config=cfg.get('custom_hooks'),
+        )
+    except Exception as error:  # anything may be wrong with the arguments of any of these classes
+        raise InputError(
+            'optimizer, runner or hooks of the config cannot be built: '
+            f'{type(error).__name__}: {error}'
+        ) from None
+    runner.register_hook(DistSamplerSeedHook())
+    return runner
+
+
+def run_meta(cfg: Config, seed: int, classes: Sequence[str]) -> Dict:
+    """What a checkpoint tells about its run: plain text and numbers, which can be read safely."""
+    versions = dict(
+        python=platform.python_version(),
+        torch=torch.__version__,
+        mmcv=mmcv.__version__,
+        numpy=np.__version__,
+    )
+    return dict(
+        config=cfg.pretty_text,
+        seed=seed,
+        time=time.asctime(),
+        CLASSES=tuple(classes),
+        versions={name: str(version) for name, version in versions.items()},
+    )

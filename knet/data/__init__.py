@@ -1,8 +1,23 @@
-"""Data sets, transforms and loaders. Importing this package registers them with mmdet."""
-from knet.data.cityscapes_step import CityscapesSTEPDataset
-from knet.data.loaders import build_test_loader, build_train_loader
-from knet.data.step import STEPDataset
-from knet.data.transforms import CropFrames, EachFrame, FlipFrames, LoadFrames, PackFrames, ResizeFrames
+"""Data sets: what they are, which there are, and how their frames get to a network."""
 
-__all__ = ['CityscapesSTEPDataset', 'CropFrames', 'EachFrame', 'FlipFrames', 'LoadFrames', 'PackFrames', 'ResizeFrames', 'STEPDataset', 'build_test_loader',
-           'build_train_loader']
+from knet.data.base import DatasetInfo, FrameRecord, Layout, SegmentationDataset
+from knet.data.catalogue import find_dataset, register_dataset
+from knet.data.loaders import (
+    build_test_dataset,
+    build_test_loader,
+    build_train_dataset,
+    build_train_loader,
+)
+
+__all__ = [
+    'DatasetInfo',
+    'FrameRecord',
+    'Layout',
+    'SegmentationDataset',
+    'build_test_dataset',
+    'build_test_loader',
+    'build_train_dataset',
+    'build_train_loader',
+    'find_dataset',
+    'register_dataset',
+]

@@ -1,37 +1,132 @@
-"""Data loaders for training and testing."""
+"""Data sets and data loaders of a config."""
+
+import contextlib
 import random
-from functools import partial
+from typing import Any, Dict, Iterator, List, Sequence, Tuple
 
 import numpy as np
 import torch
-from mmcv.parallel import collate
 from mmcv.runner import get_dist_info
 from torch.utils.data import DataLoader, DistributedSampler
 
+from knet.data.base import FrameRecord, SegmentationDataset
+from knet.data.catalogue import find_dataset
 from knet.data.samplers import SequenceSampler
+from knet.data.transforms import TestTransform, TrainTransform
+from knet.errors import InputError
+from knet.structures import Frame, FrameBatch, largest_size
+
+TRANSFORM_KEYS = ('scale', 'ratio_range', 'crop_size', 'flip_ratio')
+
+
+def build_train_dataset(data: Dict[str, Any], num_references: int) -> SegmentationDataset:
+    """Training frames of a config.
+
+    Args:
+        data: `cfg.data`: `name` and `root` of the set, and `train`: `split`, `repeat`,
+            `ref_offsets` (see `SegmentationDataset`), `scale`, `ratio_range`, `crop_size`,
+            `flip_ratio` (see `TrainTransform`).
+        num_references: Reference frames of an item.
+    """
+    info, part = find_dataset(data['name']), dict(data['train'])
+    numbers = {key: part.pop(key) for key in TRANSFORM_KEYS if key in part}
+    part = {'root': data.get('root'), 'num_references': num_references, **part}
+    with _arguments_of('data.train'):
+        transform = TrainTransform(len(info.label_space.thing_ids), **numbers)
+        return SegmentationDataset(info, transform=transform, with_truth=True, **part)
+
+
+def build_test_dataset(
+    data: Dict[str, Any], part: str = 'test', with_truth: bool = False
+) -> SegmentationDataset:
+    """Frames of `data.val` or `data.test` in full size; testing needs no ground truth."""
+    info = find_dataset(data['name'])
+    transform = TestTransform(len(info.label_space.thing_ids))
+    options = {'root': data.get('root'), 'with_truth': with_truth, **data[part]}
+    with _arguments_of(f'data.{part}'):
+        return SegmentationDataset(info, transform=transform, **options)
+
+
+@contextlib.contextmanager
+def _arguments_of(key: str) -> Iterator[None]:
+    """Say which key of the config holds a wrong argument."""
+    try:
+        yield
+    except TypeError as error:
+        raise InputError(f'{key} of the config: {error}') from None
+
+
+def check_loading(samples_per_gpu: Any, workers_per_gpu: Any) -> None:
+    """Raise InputError unless both are whole numbers in their range."""
+    for name, value, minimum in (('samples', samples_per_gpu, 1), ('workers', workers_per_gpu, 0)):
+        if not isinstance(value, int) or value < minimum:
+            raise InputError(
+                f'data.{name}_per_gpu must be a whole number from {minimum} on, got {value!r}'
+            )
 
 
 def seed_worker(worker_id: int) -> None:
     """Give a worker its own random stream.
 
-    torch draws a new base seed for each epoch from the process's own stream (which differs between ranks) and adds the
-    worker's number; numpy and random follow it.
+    torch draws a new base seed for each epoch from the process's own stream (which differs between
+    ranks) and adds the worker's number; numpy and random follow it.
     """
     seed = torch.initial_seed() % 2**32
     np.random.seed(seed)
     random.seed(seed)
 
 
-def build_train_loader(dataset, samples_per_gpu: int, workers_per_gpu: int, seed: int = 0) -> DataLoader:
-    """Loader of this process's share of the training pairs; their order follows from `seed` and the epoch."""
+def collate(items: Sequence[List[Frame]]) -> Tuple[FrameBatch, ...]:
+    """Items → batch of key frames, batch of reference frames, all padded to one size."""
+    size = largest_size([frame for item in items for frame in item])
+    return tuple(FrameBatch.of(frames, size) for frames in zip(*items))
+
+
+def single_frame(items: Sequence[List[Frame]]) -> Frame:
+    """The frame of an item without references."""
+    ((frame,),) = items
+    return frame
+
+
+def build_train_loader(
+    dataset: SegmentationDataset, samples_per_gpu: int, workers_per_gpu: int, seed: int = 0
+) -> DataLoader:
+    """Loader of this process's share of a set; the order follows from `seed` and the epoch.
+
+    Gives tuples of `FrameBatch`: the key frames and, where the set has some, their references.
+    """
+    check_loading(samples_per_gpu, workers_per_gpu)
     rank, world_size = get_dist_info()
-    sampler = DistributedSampler(dataset, world_size, rank, shuffle=True, seed=seed)
-    return DataLoader(dataset, samples_per_gpu, sampler=sampler, num_workers=workers_per_gpu, worker_init_fn=seed_worker,
-                      collate_fn=partial(collate, samples_per_gpu=samples_per_gpu), pin_memory=torch.cuda.is_available())
+    return DataLoader(
+        dataset,
+        samples_per_gpu,
+        sampler=DistributedSampler(dataset, world_size, rank, shuffle=True, seed=seed),
+        num_workers=workers_per_gpu,
+        worker_init_fn=seed_worker,
+        collate_fn=collate,
+        pin_memory=torch.cuda.is_available(),
+    )
 
 
-def build_test_loader(dataset, workers_per_gpu: int) -> DataLoader:
-    """Loader of this process's share of the sequences, frame by frame in order."""
-    sampler = SequenceSampler(dataset, *get_dist_info())
-    return DataLoader(dataset, 1, sampler=sampler, num_workers=workers_per_gpu, worker_init_fn=seed_worker,
-                      collate_fn=partial(collate, samples_per_gpu=1))
+class SequenceLoader(DataLoader):
+    """Loader of whole sequences, `Frame` by frame in order."""
+
+    dataset: SegmentationDataset
+    sampler: SequenceSampler
+
+    def records(self) -> Iterator[FrameRecord]:
+        """Records of the frames, in the order of the loader."""
+        return (self.dataset.records[index] for index in self.sampler)
+
+
+def build_test_loader(dataset: SegmentationDataset, workers_per_gpu: int) -> SequenceLoader:
+    """Loader of this process's share of the sequences."""
+    check_loading(1, workers_per_gpu)
+    return SequenceLoader(
+        dataset,
+        1,
+        sampler=SequenceSampler(dataset, *get_dist_info()),
+        num_workers=workers_per_gpu,
+        worker_init_fn=seed_worker,
+        collate_fn=single_frame,
+    )

@@ -1,11 +1,14 @@
 """Which frames a process sees, and in which order."""
-from typing import Iterator, List, Sequence
+
+from typing import Dict, Iterator, List, Sequence, Union
 
 from torch.utils.data import Sampler
 
+from knet.data.base import SegmentationDataset
 
-def deal_sequences(lengths: Sequence[int], num_parts: int) -> List[List[int]]:
-    """Deal sequences whole to processes, balanced by length: the longest first, each to the part that has least.
+
+def partition_sequences(lengths: Sequence[int], num_parts: int) -> List[List[int]]:
+    """Give whole sequences to processes, balanced: the longest first, each to the smallest part.
 
     Args:
         lengths: Number of frames of each sequence.
@@ -27,18 +30,18 @@ class SequenceSampler(Sampler):
     """Whole sequences in order: the share of one process of a test.
 
     Args:
-        dataset: Has `records` with a `sequence` each, those of a sequence in order.
+        dataset: Its records have the frames of a sequence in order.
         rank: Number of this process.
         world_size: Number of processes.
     """
 
-    def __init__(self, dataset, rank: int = 0, world_size: int = 1):
-        groups = {}
+    def __init__(self, dataset: SegmentationDataset, rank: int = 0, world_size: int = 1):
+        sequences: Dict[Union[int, str], List[int]] = {}
         for index, record in enumerate(dataset.records):
-            groups.setdefault(record.sequence, []).append(index)
-        groups = list(groups.values())
-        mine = deal_sequences([len(group) for group in groups], world_size)[rank]
-        self.indices = [index for group in mine for index in groups[group]]
+            sequences.setdefault(record.sequence, []).append(index)
+        groups = list(sequences.values())
+        own = partition_sequences([len(group) for group in groups], world_size)[rank]
+        self.indices = [index for group in own for index in groups[group]]
 
     def __iter__(self) -> Iterator[int]:
         return iter(self.indices)

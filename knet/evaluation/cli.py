@@ -1,4 +1,5 @@
 """The command line that `tools/eval_dstq_step.py` and `tools/eval_dvpq_step.py` share."""
+
 import argparse
 import os
 from pathlib import Path
@@ -14,24 +15,69 @@ from knet.evaluation.report import format_table, write_json
 def build_parser(description: str) -> argparse.ArgumentParser:
     """The options of both tools."""
     parser = argparse.ArgumentParser(description=description)
-    parser.add_argument('result_path', type=Path, help='folder that holds panoptic/ (and depth/), or panoptic/ itself')
-    parser.add_argument('gt_path', type=Path, help='data root, holding video_sequence/<split>, or the folder of the split itself')
-    parser.add_argument('--protocol', choices=tuple(PROTOCOLS), default='step',
-                        help="step (default): the benchmark's own rules; video-knet: those of Video K-Net's published tables; "
-                        'waymo: the 29 native Waymo classes')
+    parser.add_argument(
+        'result_path',
+        type=Path,
+        help='folder that holds panoptic/ (and depth/), or panoptic/ itself',
+    )
+    parser.add_argument(
+        'gt_path',
+        type=Path,
+        help='data root, holding video_sequence/<split>, or the folder of the split itself',
+    )
+    parser.add_argument(
+        '--protocol',
+        choices=tuple(PROTOCOLS),
+        default='step',
+        help="step (default): the benchmark's own rules; video-knet: those of Video K-Net's "
+        'published tables; '
+        'waymo: the 29 native Waymo classes',
+    )
     parser.add_argument('--split', default='val', help='split of a data root (default: val)')
-    parser.add_argument('--window-size', type=_natural, nargs='+', default=[1, 2, 3, 4], metavar='K',
-                        help='frames per window of VPQ (default: 1 2 3 4)')
+    parser.add_argument(
+        '--window-size',
+        type=_natural,
+        nargs='+',
+        default=[1, 2, 3, 4],
+        metavar='K',
+        help='frames per window of VPQ (default: 1 2 3 4)',
+    )
     parser.add_argument('--depth', action='store_true', help='evaluate depth too: DSTQ and DVPQ')
-    parser.add_argument('--depth-threshold', type=_positive, nargs='+', default=[1.25], metavar='T',
-                        help='factors up to which DSTQ takes a depth as right (default: 1.25)')
-    parser.add_argument('--depth-lambda', type=_positive, nargs='+', default=[0.5, 0.25, 0.1], metavar='L',
-                        help='relative depth errors above which DVPQ drops a pixel (default: 0.5 0.25 0.1)')
-    parser.add_argument('--coverage', type=Path, metavar='DIR', help='camera coverage maps: weighted STQ')
-    parser.add_argument('--tracked', type=Path, metavar='DIR', help='masks: ground truth where they are 0 loses its instance id')
-    parser.add_argument('--nproc', type=_natural, default=1, metavar='N',
-                        help='cores to use (default: 1); the numbers do not depend on it')
-    parser.add_argument('--json', type=Path, metavar='FILE', help='write all numbers, STQ and VPQ, as JSON')
+    parser.add_argument(
+        '--depth-threshold',
+        type=_positive,
+        nargs='+',
+        default=[1.25],
+        metavar='T',
+        help='factors up to which DSTQ takes a depth as right (default: 1.25)',
+    )
+    parser.add_argument(
+        '--depth-lambda',
+        type=_positive,
+        nargs='+',
+        default=[0.5, 0.25, 0.1],
+        metavar='L',
+        help='relative depth errors above which DVPQ drops a pixel (default: 0.5 0.25 0.1)',
+    )
+    parser.add_argument(
+        '--coverage', type=Path, metavar='DIR', help='camera coverage maps: weighted STQ'
+    )
+    parser.add_argument(
+        '--tracked',
+        type=Path,
+        metavar='DIR',
+        help='masks: ground truth where they are 0 loses its instance id',
+    )
+    parser.add_argument(
+        '--nproc',
+        type=_natural,
+        default=1,
+        metavar='N',
+        help='cores to use (default: 1); the numbers do not depend on it',
+    )
+    parser.add_argument(
+        '--json', type=Path, metavar='FILE', help='write all numbers, STQ and VPQ, as JSON'
+    )
     parser.add_argument('--plot', type=Path, metavar='DIR', help='write plots')
     return parser
 
@@ -54,16 +100,28 @@ def run(description: str, metric: str, arguments: Optional[Sequence[str]] = None
     for path, is_folder in ((args.json, False), (args.plot, True)):
         if path is not None:
             _check_output(path, is_folder)
-    depth = DepthOptions(tuple(args.depth_lambda), tuple(args.depth_threshold)) if args.depth else False
-    result = evaluate_folders(args.result_path, args.gt_path, args.protocol, args.window_size, args.nproc, depth, args.split,
-                              args.coverage, args.tracked)
+    depth = (
+        DepthOptions(tuple(args.depth_lambda), tuple(args.depth_threshold)) if args.depth else False
+    )
+    result = evaluate_folders(
+        args.result_path,
+        args.gt_path,
+        args.protocol,
+        args.window_size,
+        args.nproc,
+        depth,
+        args.split,
+        args.coverage,
+        args.tracked,
+    )
     if args.json is not None:
         write_json(result, args.json)
     if args.plot is not None:
         # matplotlib takes as long to load as fifty frames to evaluate.
         from knet.evaluation.plots import write_plots
+
         write_plots(result, args.plot)
-    return format_table(result, (metric, ))
+    return format_table(result, (metric,))
 
 
 def _check_output(path: Path, is_folder: bool) -> None:

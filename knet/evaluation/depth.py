@@ -1,8 +1,11 @@
-"""Depth terms of the depth-aware metrics (ViP-DeepLab, arXiv 2012.05258). Depth maps are uint16, metres * 256, 0 = no value.
+"""Depth terms of the depth-aware metrics (ViP-DeepLab, arXiv 2012.05258). Depth maps are uint16,
+metres * 256, 0 = no value.
 
-DVPQ: a pixel whose relative depth error exceeds lambda loses its predicted class. DSTQ: (STQ^2 * DQ)^(1/3), where DQ is the
+DVPQ: a pixel whose relative depth error exceeds lambda loses its predicted class. DSTQ: (STQ^2 *
+    DQ)^(1/3), where DQ is the
 share of labelled pixels whose depth is within a factor t of the truth.
 """
+
 from typing import NamedTuple, Sequence, Tuple
 
 import numpy as np
@@ -12,14 +15,17 @@ class DepthOptions(NamedTuple):
     """Thresholds of the depth-aware metrics.
 
     lambdas: Relative errors above which DVPQ drops a pixel's prediction.
-    thresholds: Factors t between predicted and true depth up to which DQ counts a pixel as an inlier.
+    thresholds: Factors t between predicted and true depth up to which DQ counts a pixel as an
+        inlier.
     """
+
     lambdas: Tuple[float, ...] = (0.5, 0.25, 0.1)
-    thresholds: Tuple[float, ...] = (1.25, )
+    thresholds: Tuple[float, ...] = (1.25,)
 
 
 def resize_nearest(depth: np.ndarray, shape: Tuple[int, int]) -> np.ndarray:
-    """Resize a map to (H, W) by nearest neighbour: source index = target index * source size // target size."""
+    """Resize a map to (H, W) by nearest neighbour: source index = target index * source size //
+    target size."""
     if depth.shape == tuple(shape):
         return depth
     rows, columns = (np.arange(size) * source // size for size, source in zip(shape, depth.shape))
@@ -44,7 +50,9 @@ def depth_bins(pred: np.ndarray, gt: np.ndarray, lambdas: Sequence[float]) -> np
     return bins
 
 
-def count_depth_inliers(pred: np.ndarray, gt: np.ndarray, thresholds: Sequence[float]) -> Tuple[np.ndarray, int]:
+def count_depth_inliers(
+    pred: np.ndarray, gt: np.ndarray, thresholds: Sequence[float]
+) -> Tuple[np.ndarray, int]:
     """Count pixels with a predicted depth and max(pred / gt, gt / pred) <= t, in float32.
 
     Args:

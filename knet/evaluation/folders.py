@@ -1,15 +1,18 @@
-"""Reading of result and ground-truth folders: the frames are paired by sequence and frame number, never by position.
+"""Reading of result and ground-truth folders: frames are paired by sequence and frame number.
 
-    ground truth        <gt_path>/video_sequence/<split>/<name>_panoptic.png, or <gt_path>/<name>_panoptic.png     STEP encoding
-    its depth           the same with _depth.png                                                                     16 bit
-    prediction          <result_path>/panoptic/<sequence>/<name>.png                                                 STEP encoding
-                        or <name>_cat.png and <name>_ins.png                                                         16 bit
-    predicted depth     <result_path>/depth/<sequence>/<name>.png                                                    16 bit
-    coverage, tracked   <folder>/<sequence>/<name>.png                                                               8 bit
+    ground truth        <gt_path>/video_sequence/<split>/<name>_panoptic.png,     STEP encoding
+                        or <gt_path>/<name>_panoptic.png
+    its depth           the same with _depth.png                                  16 bit
+    prediction          <result_path>/panoptic/<sequence>/<name>.png              STEP encoding
+                        or <name>_cat.png and <name>_ins.png                      16 bit
+    predicted depth     <result_path>/depth/<sequence>/<name>.png                 16 bit
+    coverage, tracked   <folder>/<sequence>/<name>.png                            8 bit
 
-where <name> is {sequence:06d}_{frame:06d}. For the STEP encoding see `knet.step_format`; depth is in metres * 256. What is
-evaluated comes from the ground truth. Every error names the sequence and the frame.
+where <name> is {sequence:06d}_{frame:06d}. For the STEP encoding see `knet.step_format`; depth is
+in metres * 256. What is evaluated comes from the ground truth. Every error names the sequence and
+the frame.
 """
+
 import os
 import re
 from pathlib import Path
@@ -28,10 +31,12 @@ FRAME_FILE = re.compile(r'(\d{6,})_(\d{6,})(|_cat|_ins)\.png')
 
 
 class FrameFiles(NamedTuple):
-    """The files of a frame; paths are strings, because a set has many of them and a `Path` takes four times the memory.
+    """The files of a frame; paths are strings, because a set has many of them and a `Path` takes
+    four times the memory.
 
     pred: One file in STEP encoding, or the class map and the instance map.
     """
+
     sequence: int
     frame: int
     gt: str
@@ -42,9 +47,16 @@ class FrameFiles(NamedTuple):
     pred_depth: Optional[str] = None
 
 
-def pair_folders(result_path: PathLike, gt_path: PathLike, split: str = 'val', depth: bool = False,
-                 coverage: Optional[PathLike] = None, tracked: Optional[PathLike] = None) -> List[FrameFiles]:
-    """List the frames of the ground truth with the files that belong to them, sequences and frames rising.
+def pair_folders(
+    result_path: PathLike,
+    gt_path: PathLike,
+    split: str = 'val',
+    depth: bool = False,
+    coverage: Optional[PathLike] = None,
+    tracked: Optional[PathLike] = None,
+) -> List[FrameFiles]:
+    """List the frames of the ground truth with the files that belong to them, sequences and frames
+    rising.
 
     Args:
         result_path: Folder that holds `panoptic/` (and `depth/`), or the `panoptic` folder itself.
@@ -55,7 +67,8 @@ def pair_folders(result_path: PathLike, gt_path: PathLike, split: str = 'val', d
         tracked: Folder of the masks of tracked pixels.
 
     Raises:
-        InputError: a folder does not exist or holds no frames; a frame's file is missing, twice there, or without ground truth.
+        InputError: a folder does not exist or holds no frames; a frame's file is missing, twice
+            there, or without ground truth.
     """
     split_folder = find_split(gt_path, split)
     ground_truth = {}
@@ -66,17 +79,31 @@ def pair_folders(result_path: PathLike, gt_path: PathLike, split: str = 'val', d
             ground_truth[sequence, frame] = str(kinds['panoptic'])
             if depth and 'depth' not in kinds:
                 path = split_folder / f'{frame_name(sequence, frame)}_depth.png'
-                raise InputError(f'{_where((sequence, frame))}: {path} is missing; the depth-aware metrics need it')
+                raise InputError(
+                    f'{_where((sequence, frame))}: {path} is missing; the depth-aware metrics '
+                    'need it'
+                )
     if not ground_truth:
-        raise InputError(f'{split_folder} holds no ground truth; expected files like 000002_000000_panoptic.png')
+        raise InputError(
+            f'{split_folder} holds no ground truth; expected files like 000002_000000_panoptic.png'
+        )
     panoptic = find_panoptic(result_path)
     predictions = _pair_predictions(panoptic, ground_truth)
     depths = _pair_maps(panoptic.parent / 'depth', ground_truth, 'predicted depth') if depth else {}
     coverages = _pair_maps(Path(coverage), ground_truth, 'coverage map') if coverage else {}
     masks = _pair_maps(Path(tracked), ground_truth, 'tracked mask') if tracked else {}
-    return [FrameFiles(*key, path, predictions[key], coverages.get(key), masks.get(key),
-                       str(split_folder / f'{frame_name(*key)}_depth.png') if depth else None, depths.get(key))
-            for key, path in ground_truth.items()]
+    return [
+        FrameFiles(
+            *key,
+            path,
+            predictions[key],
+            coverages.get(key),
+            masks.get(key),
+            str(split_folder / f'{frame_name(*key)}_depth.png') if depth else None,
+            depths.get(key),
+        )
+        for key, path in ground_truth.items()
+    ]
 
 
 def find_split(gt_path: PathLike, split: str) -> Path:
@@ -90,10 +117,16 @@ def find_split(gt_path: PathLike, split: str) -> Path:
         folder = root / 'video_sequence' / split
         if not folder.is_dir():
             splits = sorted(entry.name for entry in folder.parent.iterdir() if entry.is_dir())
-            raise InputError(f'{folder} does not exist; {folder.parent} holds the splits {", ".join(splits) or "(none)"}')
+            raise InputError(
+                f'{folder} does not exist; {folder.parent} holds the splits '
+                f'{", ".join(splits) or "(none)"}'
+            )
         return folder
     if not root.is_dir():
-        raise InputError(f'{root} is not a folder; expected a data root with video_sequence/{split}, or the split itself')
+        raise InputError(
+            f'{root} is not a folder; expected a data root with video_sequence/{split}, or the '
+            'split itself'
+        )
     return root
 
 
@@ -108,7 +141,9 @@ def find_panoptic(result_path: PathLike) -> Path:
         return root / 'panoptic'
     if root.is_dir() and any(entry.name.isdecimal() for entry in root.iterdir() if entry.is_dir()):
         return root.resolve()
-    raise InputError(f'{root} holds no folder panoptic with one subfolder of predictions per sequence')
+    raise InputError(
+        f'{root} holds no folder panoptic with one subfolder of predictions per sequence'
+    )
 
 
 def read_frame(files: FrameFiles) -> FrameMaps:
@@ -120,8 +155,19 @@ def read_frame(files: FrameFiles) -> FrameMaps:
     try:
         gt = _read_step(files.gt)
         pred = _read_step(files.pred[0]) if len(files.pred) == 1 else _read_pair(*files.pred)
-        return FrameMaps(gt, pred, *(None if path is None else _read_map(path, dtype) for path, dtype in (
-            (files.coverage, np.uint8), (files.tracked, np.uint8), (files.gt_depth, np.uint16), (files.pred_depth, np.uint16))))
+        return FrameMaps(
+            gt,
+            pred,
+            *(
+                None if path is None else _read_map(path, dtype)
+                for path, dtype in (
+                    (files.coverage, np.uint8),
+                    (files.tracked, np.uint8),
+                    (files.gt_depth, np.uint16),
+                    (files.pred_depth, np.uint16),
+                )
+            ),
+        )
     except InputError as error:
         raise InputError(f'{_where((files.sequence, files.frame))}: {error}') from None
 
@@ -130,8 +176,11 @@ def _read_step(path: str) -> np.ndarray:
     """A map in STEP encoding as codes, shape (H, W), uint32."""
     image = read_png(path)
     if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8:
-        raise InputError(f'{path} is {image.dtype} of shape {image.shape}, not an 8-bit RGB map (R = class, G * 256 + B = '
-                         'instance id)')
+        raise InputError(
+            f'{path} is {image.dtype} of shape {image.shape}, not an 8-bit RGB map (R = class, G '
+            '* 256 + B = '
+            'instance id)'
+        )
     # The bytes B, G, R, 0 of a little-endian number are the code R << 16 | G << 8 | B.
     codes = cv2.cvtColor(image, cv2.COLOR_BGR2BGRA).view('<u4')[..., 0]
     codes &= np.uint32(0xFFFFFF)
@@ -142,7 +191,10 @@ def _read_pair(class_path: str, instance_path: str) -> np.ndarray:
     """A 16-bit class map and a 16-bit instance map as codes, shape (H, W), uint32."""
     classes, instances = _read_map(class_path, np.uint16), _read_map(instance_path, np.uint16)
     if classes.shape != instances.shape:
-        raise InputError(f'{class_path} has shape {classes.shape}, {instance_path} {instances.shape} (height, width)')
+        raise InputError(
+            f'{class_path} has shape {classes.shape}, {instance_path} {instances.shape} (height, '
+            'width)'
+        )
     if classes.max() > 255:
         raise InputError(f'{class_path} holds class {classes.max()}, which is out of range')
     return cv2.merge((instances, classes)).view('<u4')[..., 0]
@@ -152,7 +204,10 @@ def _read_map(path: str, dtype: type) -> np.ndarray:
     """A single-channel map, shape (H, W), of the given type."""
     image = read_png(path)
     if image.ndim != 2 or image.dtype != dtype:
-        raise InputError(f'{path} is {image.dtype} of shape {image.shape}, not a single-channel {np.dtype(dtype)} map')
+        raise InputError(
+            f'{path} is {image.dtype} of shape {image.shape}, not a single-channel '
+            f'{np.dtype(dtype)} map'
+        )
     return image
 
 
@@ -160,17 +215,23 @@ def _pair_predictions(folder: Path, ground_truth: Dict[Key, str]) -> Dict[Key, T
     """The prediction files of every frame."""
     found = _scan(folder)
     _check_frames(found, ground_truth, folder, 'prediction')
-    paired = {}
+    paired: Dict[Key, Tuple[str, ...]] = {}
     for key, files in found.items():
         if set(files) == {''}:
-            paired[key] = (files[''], )
+            paired[key] = (files[''],)
         elif set(files) == {'_cat', '_ins'}:
             paired[key] = (files['_cat'], files['_ins'])
         elif '' in files:
-            raise InputError(f'{_where(key)}: there are two predictions, {files[""]} and a pair of _cat.png and _ins.png')
+            raise InputError(
+                f'{_where(key)}: there are two predictions, {files[""]} and a pair of _cat.png '
+                'and _ins.png'
+            )
         else:
-            there, = files.values()
-            raise InputError(f'{_where(key)}: {there} has no partner; _cat.png (classes) and _ins.png (instances) go together')
+            (there,) = files.values()
+            raise InputError(
+                f'{_where(key)}: {there} has no partner; _cat.png (classes) and _ins.png '
+                '(instances) go together'
+            )
     return paired
 
 
@@ -182,11 +243,14 @@ def _pair_maps(folder: Path, ground_truth: Dict[Key, str], what: str) -> Dict[Ke
 
 
 def _scan(folder: Path) -> Dict[Key, Dict[str, str]]:
-    """(sequence, frame) → suffix → path of the files in `<folder>/<sequence>/`; other files are passed over."""
+    """(sequence, frame) → suffix → path of the files in `<folder>/<sequence>/`; other files are
+    passed over."""
     if not folder.is_dir():
         raise InputError(f'{folder} is not a folder; expected subfolders of one sequence each')
     found: Dict[Key, Dict[str, str]] = {}
-    for subfolder in sorted(entry for entry in folder.iterdir() if entry.is_dir() and entry.name.isdecimal()):
+    for subfolder in sorted(
+        entry for entry in folder.iterdir() if entry.is_dir() and entry.name.isdecimal()
+    ):
         for name in sorted(os.listdir(subfolder)):
             match = FRAME_FILE.fullmatch(name)
             if not match:
@@ -197,22 +261,31 @@ def _scan(folder: Path) -> Dict[Key, Dict[str, str]]:
                 raise InputError(f'{_where(key)}: {path} lies in the folder of another sequence')
             files = found.setdefault(key, {})
             if match[3] in files:
-                raise InputError(f'{_where(key)}: there are two files, {files[match[3]]} and {path}')
+                raise InputError(
+                    f'{_where(key)}: there are two files, {files[match[3]]} and {path}'
+                )
             files[match[3]] = path
     return found
 
 
-def _check_frames(found: Dict[Key, Dict[str, str]], ground_truth: Dict[Key, str], folder: Path, what: str) -> None:
+def _check_frames(
+    found: Dict[Key, Dict[str, str]], ground_truth: Dict[Key, str], folder: Path, what: str
+) -> None:
     """Raise an InputError if frames are missing or have no ground truth."""
     missing = sorted(set(ground_truth) - set(found))
     if missing:
         expected = folder / str(missing[0][0]) / f'{frame_name(*missing[0])}.png'
-        raise InputError(f'{_where(missing[0])}: the {what} is missing, expected {expected}; {len(missing)} of '
-                         f'{len(ground_truth)} frames lack it')
+        raise InputError(
+            f'{_where(missing[0])}: the {what} is missing, expected {expected}; {len(missing)} of '
+            f'{len(ground_truth)} frames lack it'
+        )
     extra = sorted(set(found) - set(ground_truth))
     if extra:
         path = next(iter(found[extra[0]].values()))
-        raise InputError(f'{_where(extra[0])}: {path} belongs to no frame of the ground truth; {len(extra)} such frames in all')
+        raise InputError(
+            f'{_where(extra[0])}: {path} belongs to no frame of the ground truth; {len(extra)} '
+            'such frames in all'
+        )
 
 
 def _where(key: Key) -> str:

@@ -1,13 +1,16 @@
 """Joint histogram of a frame: how many pixels carry which (ground-truth code, predicted code).
 
-A code is `(class << 16) | instance`. A street scene has about 50 such pairs, so STQ and VPQ for all window sizes follow from
-this sparse table and the pixels are visited once. Pairs are packed into one uint64 key, so that a sort groups them:
+A code is `(class << 16) | instance`. A street scene has about 50 such pairs, so STQ and VPQ for all
+window sizes follow from this sparse table and the pixels are visited once. Pairs are packed into
+one uint64 key, so that a sort groups them:
 
     ground-truth code (24 bits) | predicted code (24 bits) | coverage (8 bits) | depth bin (8 bits)
 
-Coverage is the number of cameras that see a pixel (weighted STQ), 1 without one. The depth bin is the number of depth error
-thresholds that the pixel exceeds (`knet.evaluation.depth`), 0 without depth.
+Coverage is the number of cameras that see a pixel (weighted STQ), 1 without one. The depth bin is
+the number of depth error thresholds that the pixel exceeds (`knet.evaluation.depth`), 0 without
+depth.
 """
+
 from typing import NamedTuple, Optional, Tuple
 
 import numpy as np
@@ -29,6 +32,7 @@ class Pairs(NamedTuple):
     keys: Packed pairs, shape (N,), uint64, rising and without repetition.
     counts: Pixels of each pair, shape (N,), int64.
     """
+
     keys: np.ndarray
     counts: np.ndarray
 
@@ -65,15 +69,24 @@ def encode(semantic: np.ndarray, instance: np.ndarray, where: str) -> np.ndarray
         InputError: wrong shape, type or range.
     """
     if semantic.ndim != 2 or semantic.shape != instance.shape or not semantic.size:
-        raise InputError(f'{where}: the class map has shape {semantic.shape}, the instance map {instance.shape}; both must be '
-                         '(height, width)')
-    for values, name, largest in ((semantic, 'class', MAX_CLASS), (instance, 'instance id', MAX_INSTANCE)):
+        raise InputError(
+            f'{where}: the class map has shape {semantic.shape}, the instance map '
+            f'{instance.shape}; both must be '
+            '(height, width)'
+        )
+    for values, name, largest in (
+        (semantic, 'class', MAX_CLASS),
+        (instance, 'instance id', MAX_INSTANCE),
+    ):
         if values.dtype.kind not in 'iu':
             raise InputError(f'{where}: {name} map of type {values.dtype}; integers are needed')
         if np.iinfo(values.dtype).max > largest or values.dtype.kind == 'i':
             low, high = values.min(), values.max()
             if low < 0 or high > largest:
-                raise InputError(f'{where}: {name} {low if low < 0 else high} is out of range; it must lie in 0..{largest}')
+                raise InputError(
+                    f'{where}: {name} {low if low < 0 else high} is out of range; it must lie in '
+                    f'0..{largest}'
+                )
     return semantic.astype(np.uint32) << np.uint32(INSTANCE_BITS) | instance.astype(np.uint32)
 
 
@@ -96,17 +109,22 @@ def group_sum(keys: np.ndarray, counts: np.ndarray) -> Tuple[np.ndarray, np.ndar
 
 
 def pack(gt: np.ndarray, pred: np.ndarray, coverage=1, depth_bin=0) -> np.ndarray:
-    """Keys of pairs, shape (N,), uint64, from codes below 2**24 and bytes (arrays of shape (N,), or numbers)."""
+    """Keys of pairs, shape (N,), uint64, from codes below 2**24 and bytes (arrays of shape (N,), or
+    numbers)."""
     low = np.asarray(coverage, np.uint64) << COVERAGE_SHIFT | np.asarray(depth_bin, np.uint64)
     return gt.astype(np.uint64) << GT_SHIFT | pred.astype(np.uint64) << PRED_SHIFT | low
 
 
-def joint_histogram(gt: np.ndarray, pred: np.ndarray, coverage: Optional[np.ndarray] = None,
-                    depth_bin: Optional[np.ndarray] = None) -> Pairs:
+def joint_histogram(
+    gt: np.ndarray,
+    pred: np.ndarray,
+    coverage: Optional[np.ndarray] = None,
+    depth_bin: Optional[np.ndarray] = None,
+) -> Pairs:
     """Count the pairs of a frame.
 
-    Neighbouring pixels mostly carry the same pair, so runs of equal pairs are found first and only the runs are sorted: about
-    forty times less than the pixels.
+    Neighbouring pixels mostly carry the same pair, so runs of equal pairs are found first and only
+    the runs are sorted: about forty times less than the pixels.
 
     Args:
         gt: Ground-truth codes, shape (H, W), uint32, below 2**24.
@@ -122,12 +140,20 @@ def joint_histogram(gt: np.ndarray, pred: np.ndarray, coverage: Optional[np.ndar
     keys = pack(gt[starts], pred[starts])
     if coverage is None and depth_bin is None:
         return Pairs(*group_sum(keys, lengths))
-    # Depth errors change from pixel to pixel, so runs would be short; the few distinct values are counted per pair instead.
+    # Depth errors change from pixel to pixel, so runs would be short; the few distinct values are
+    # counted per pair instead.
     keys, index = np.unique(keys, return_inverse=True)
     coverage = np.ones(1, np.uint8) if coverage is None else coverage.reshape(-1)
     depth_bin = np.zeros(1, np.uint8) if depth_bin is None else depth_bin.reshape(-1)
     shape = len(keys), int(coverage.max()) + 1, int(depth_bin.max()) + 1
-    counts = np.bincount((np.repeat(index, lengths) * shape[1] + coverage) * shape[2] + depth_bin, minlength=np.prod(shape))
+    counts = np.bincount(
+        (np.repeat(index, lengths) * shape[1] + coverage) * shape[2] + depth_bin,
+        minlength=np.prod(shape),
+    )
     index, coverage, depth_bin = np.nonzero(counts.reshape(shape))
-    keys = (keys[index] >> PRED_SHIFT << PRED_SHIFT) | coverage.astype(np.uint64) << COVERAGE_SHIFT | depth_bin.astype(np.uint64)
+    keys = (
+        (keys[index] >> PRED_SHIFT << PRED_SHIFT)
+        | coverage.astype(np.uint64) << COVERAGE_SHIFT
+        | depth_bin.astype(np.uint64)
+    )
     return Pairs(keys, counts[counts > 0])

@@ -1,4 +1,6 @@
-"""What the metrics count: the classes, which of them form tubes, and what void means. One record per published protocol."""
+"""What the metrics count: the classes, which of them form tubes, and what void means. One record
+per published protocol."""
+
 from dataclasses import dataclass
 from typing import Dict, Tuple, Union
 
@@ -14,11 +16,15 @@ class Protocol:
 
     Args:
         name: What `--protocol` calls it.
-        label_space: The classes, the thing classes (thing and stuff means of VPQ) and the void and ignored ids.
+        label_space: The classes, the thing classes (thing and stuff means of VPQ) and the void and
+            ignored ids.
         tube_ids: Classes whose instances STQ follows over time.
-        drop_void: STQ leaves out pixels whose ground truth is void. Otherwise predicted things on void enlarge their tubes.
-        absent_as_zero: VPQ is a mean over all classes, absent ones counting 0. Otherwise a mean over those that occur.
+        drop_void: STQ leaves out pixels whose ground truth is void. Otherwise predicted things on
+            void enlarge their tubes.
+        absent_as_zero: VPQ is a mean over all classes, absent ones counting 0. Otherwise a mean
+            over those that occur.
     """
+
     name: str
     label_space: LabelSpace
     tube_ids: Tuple[int, ...]
@@ -27,7 +33,8 @@ class Protocol:
 
     @property
     def void_class(self) -> int:
-        """Index that void is counted under: the ignored class where there is one, else one past the classes."""
+        """Index that void is counted under: the ignored class where there is one, else one past the
+        classes."""
         space = self.label_space
         return space.num_classes if space.ignored is None else space.ignored
 
@@ -37,12 +44,14 @@ class Protocol:
         return max(self.label_space.num_classes, self.void_class + 1)
 
     def class_table(self) -> np.ndarray:
-        """Look-up table, shape (256,), int64: class id on disk → index 0..size-1, or -1 where the id is not allowed.
+        """Look-up table, shape (256,), int64: class id on disk → index 0..size-1, or -1 where the
+        id is not allowed.
 
-        The void id and the index of void itself (19 in the STEP label space: "unassigned") are void.
+        The void id and the index of void itself (19 in the STEP label space: "unassigned") are
+        void.
         """
         table = np.full(256, -1, np.int64)
-        table[:self.label_space.num_classes] = np.arange(self.label_space.num_classes)
+        table[: self.label_space.num_classes] = np.arange(self.label_space.num_classes)
         table[[self.label_space.void, self.void_class]] = self.void_class
         return table
 
@@ -54,14 +63,19 @@ class Protocol:
 
 
 PROTOCOLS: Dict[str, Protocol] = {
-    protocol.name: protocol for protocol in (
+    protocol.name: protocol
+    for protocol in (
         Protocol('step', STEP, tube_ids=STEP.thing_ids),
-        Protocol('video-knet', STEP, tube_ids=tuple(range(11, 19)), drop_void=True, absent_as_zero=True),
+        Protocol(
+            'video-knet', STEP, tube_ids=tuple(range(11, 19)), drop_void=True, absent_as_zero=True
+        ),
         Protocol('waymo', WAYMO, tube_ids=WAYMO.thing_ids),
     )
 }
-"""step: the benchmark's own rules (STEP, arXiv 2102.11859). video-knet: what the published tables of Video K-Net were made with.
-waymo: the 29 native classes of the Waymo panoramic panoptic labels (arXiv 2206.07704), class 0 ignored."""
+"""step: the benchmark's own rules (STEP, arXiv 2102.11859). video-knet: what the published tables
+of Video K-Net were made with.
+waymo: the 29 native classes of the Waymo panoramic panoptic labels (arXiv 2206.07704), class 0
+    ignored."""
 
 
 def get_protocol(protocol: Union[str, Protocol]) -> Protocol:

@@ -1,4 +1,5 @@
 """The result for people, as tables, and for programs, as JSON."""
+
 import json
 from pathlib import Path
 from typing import List, Optional, Sequence, Union
@@ -26,19 +27,33 @@ def format_table(result: dict, metrics: Sequence[str] = METRICS) -> str:
         tables += _vpq_tables(result)
         if 'dvpq' in result:
             tables.append(_dvpq_table(result))
-    head = f'protocol {result["protocol"]}: {result["num_sequences"]} sequences, {result["num_frames"]} frames, values in percent'
+    sizes = f'{result["num_sequences"]} sequences, {result["num_frames"]} frames'
+    head = f'protocol {result["protocol"]}: {sizes}, values in percent'
     return '\n\n'.join([head] + tables)
 
 
 def format_image_table(result: dict) -> str:
     """Table of a result of `knet.evaluation.image`: per class and means, in percent."""
     keys = ('pq', 'sq', 'rq', 'iou')
-    rows = [[_class_name(result, i), *(_percent(result[key][i]) for key in keys)] for i in range(len(result['classes']))
-            if any(result[key][i] is not None for key in keys)]
-    totals = [['thing', _percent(result['PQ_thing']), '', '', ''], ['stuff', _percent(result['PQ_stuff']), '', '', ''],
-              ['all', *(_percent(result[key]) for key in ('PQ', 'SQ', 'RQ', 'mIoU'))]]
+    rows = [
+        [_class_name(result, i), *(_percent(result[key][i]) for key in keys)]
+        for i in range(len(result['classes']))
+        if any(result[key][i] is not None for key in keys)
+    ]
+    totals = [
+        ['thing', _percent(result['PQ_thing']), '', '', ''],
+        ['stuff', _percent(result['PQ_stuff']), '', '', ''],
+        ['all', *(_percent(result[key]) for key in ('PQ', 'SQ', 'RQ', 'mIoU'))],
+    ]
     head = f'protocol {result["protocol"]}: {result["num_images"]} images, values in percent'
-    return '\n\n'.join([head, _table('PQ and IoU by class (* thing)', ['class', 'PQ', 'SQ', 'RQ', 'IoU'], rows, totals)])
+    return '\n\n'.join(
+        [
+            head,
+            _table(
+                'PQ and IoU by class (* thing)', ['class', 'PQ', 'SQ', 'RQ', 'IoU'], rows, totals
+            ),
+        ]
+    )
 
 
 def write_json(result: dict, path: Union[str, Path]) -> None:
@@ -55,18 +70,38 @@ def write_json(result: dict, path: Union[str, Path]) -> None:
 def _stq_tables(result: dict) -> List[str]:
     """STQ by sequence and by class."""
     name = 'weighted STQ' if result['weighted'] else 'STQ'
-    by_sequence = [[sequence, str(values['num_frames']), *_stq_row(values['stq'])]
-                   for sequence, values in result['sequences'].items()]
+    by_sequence = [
+        [sequence, str(values['num_frames']), *_stq_row(values['stq'])]
+        for sequence, values in result['sequences'].items()
+    ]
     total = ['all', str(result['num_frames']), *_stq_row(result['stq'])]
     stq = result['stq']
-    by_class = [[_class_name(result, i), _percent(stq['iou_per_class'][i]), _percent(stq['aq_per_class'][i]),
-                 str(stq['tubes_per_class'][i] or '-')]
-                for i in range(len(result['classes'])) if stq['iou_per_class'][i] is not None]
+    by_class = [
+        [
+            _class_name(result, i),
+            _percent(stq['iou_per_class'][i]),
+            _percent(stq['aq_per_class'][i]),
+            str(stq['tubes_per_class'][i] or '-'),
+        ]
+        for i in range(len(result['classes']))
+        if stq['iou_per_class'][i] is not None
+    ]
     if stq['iou_void'] is not None:
         by_class.append(['void', _percent(stq['iou_void']), '-', '-'])
-    return [_table(f'{name} by sequence', ['sequence', 'frames', 'tubes', 'STQ', 'AQ', 'SQ'], by_sequence, [total]),
-            _table(f'{name} by class (* thing)', ['class', 'IoU', 'AQ', 'tubes'], by_class,
-                   [['all', _percent(stq['SQ']), _percent(stq['AQ']), str(stq['num_tubes'])]])]
+    return [
+        _table(
+            f'{name} by sequence',
+            ['sequence', 'frames', 'tubes', 'STQ', 'AQ', 'SQ'],
+            by_sequence,
+            [total],
+        ),
+        _table(
+            f'{name} by class (* thing)',
+            ['class', 'IoU', 'AQ', 'tubes'],
+            by_class,
+            [['all', _percent(stq['SQ']), _percent(stq['AQ']), str(stq['num_tubes'])]],
+        ),
+    ]
 
 
 def _stq_row(stq: dict) -> List[str]:
@@ -77,8 +112,10 @@ def _vpq_tables(result: dict) -> List[str]:
     """VPQ by sequence and by class, a column for each window size."""
     sizes = [str(k) for k in result['window_sizes']]
     head = [f'k={k}' for k in sizes] + ['mean']
-    by_sequence = [[sequence, str(values['num_frames']), *_vpq_row(values['vpq'], 'VPQ')]
-                   for sequence, values in result['sequences'].items()]
+    by_sequence = [
+        [sequence, str(values['num_frames']), *_vpq_row(values['vpq'], 'VPQ')]
+        for sequence, values in result['sequences'].items()
+    ]
     total = ['all', str(result['num_frames']), *_vpq_row(result['vpq'], 'VPQ')]
     by_class = []
     for i in range(len(result['classes'])):
@@ -86,10 +123,16 @@ def _vpq_tables(result: dict) -> List[str]:
         if any(value is not None for value in values):
             mean = None if None in values else sum(values) / len(values)
             by_class.append([_class_name(result, i), *map(_percent, values), _percent(mean)])
-    totals = [[label, *_vpq_row(result['vpq'], key)]
-              for label, key in (('thing', 'VPQ_thing'), ('stuff', 'VPQ_stuff'), ('all', 'VPQ'))]
-    return [_table('VPQ by sequence', ['sequence', 'frames'] + head, by_sequence, [total]),
-            _table('PQ by class over windows of k frames (* thing)', ['class'] + head, by_class, totals)]
+    totals = [
+        [label, *_vpq_row(result['vpq'], key)]
+        for label, key in (('thing', 'VPQ_thing'), ('stuff', 'VPQ_stuff'), ('all', 'VPQ'))
+    ]
+    return [
+        _table('VPQ by sequence', ['sequence', 'frames'] + head, by_sequence, [total]),
+        _table(
+            'PQ by class over windows of k frames (* thing)', ['class'] + head, by_class, totals
+        ),
+    ]
 
 
 def _vpq_row(vpq: dict, key: str) -> List[str]:
@@ -98,17 +141,39 @@ def _vpq_row(vpq: dict, key: str) -> List[str]:
 
 def _dstq_table(result: dict) -> str:
     dstq = result['dstq']
-    rows = [[f't={t}', _percent(values['DQ']), _percent(values['DSTQ'])] for t, values in dstq['threshold'].items()]
-    return _table('DSTQ', ['threshold', 'DQ', 'DSTQ'], rows, [['all', _percent(dstq['DQ']), _percent(dstq['DSTQ'])]])
+    rows = [
+        [f't={t}', _percent(values['DQ']), _percent(values['DSTQ'])]
+        for t, values in dstq['threshold'].items()
+    ]
+    return _table(
+        'DSTQ',
+        ['threshold', 'DQ', 'DSTQ'],
+        rows,
+        [['all', _percent(dstq['DQ']), _percent(dstq['DSTQ'])]],
+    )
 
 
 def _dvpq_table(result: dict) -> str:
     head = [f'k={k}' for k in result['window_sizes']] + ['mean', 'thing', 'stuff']
-    rows = [[f'lambda={value}', *_vpq_row(windows, 'DVPQ'), _percent(windows['DVPQ_thing']), _percent(windows['DVPQ_stuff'])]
-            for value, windows in result['dvpq']['lambda'].items()]
-    columns = [[windows['k'][str(k)]['DVPQ'] for windows in result['dvpq']['lambda'].values()] for k in result['window_sizes']]
+    rows = [
+        [
+            f'lambda={value}',
+            *_vpq_row(windows, 'DVPQ'),
+            _percent(windows['DVPQ_thing']),
+            _percent(windows['DVPQ_stuff']),
+        ]
+        for value, windows in result['dvpq']['lambda'].items()
+    ]
+    columns = [
+        [windows['k'][str(k)]['DVPQ'] for windows in result['dvpq']['lambda'].values()]
+        for k in result['window_sizes']
+    ]
     means = [None if None in column else sum(column) / len(column) for column in columns]
-    total = ['all', *map(_percent, means), *(_percent(result['dvpq'][key]) for key in ('DVPQ', 'DVPQ_thing', 'DVPQ_stuff'))]
+    total = [
+        'all',
+        *map(_percent, means),
+        *(_percent(result['dvpq'][key]) for key in ('DVPQ', 'DVPQ_thing', 'DVPQ_stuff')),
+    ]
     return _table('DVPQ', ['threshold'] + head, rows, [total])
 
 
@@ -121,7 +186,8 @@ def _percent(value: Optional[float]) -> str:
 
 
 def _table(title: str, head: List[str], rows: List[List[str]], totals: List[List[str]]) -> str:
-    """A table whose first column is text and whose others are numbers; the totals stand below a line of their own."""
+    """A table whose first column is text and whose others are numbers; the totals stand below a
+    line of their own."""
     table = AsciiTable([head] + rows + totals)
     table.justify_columns = {column: 'right' for column in range(1, len(head))}
     lines = table.table.split('\n')

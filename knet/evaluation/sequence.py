@@ -1,4 +1,6 @@
-"""The state of one sequence while its frames arrive, and the few numbers that remain of it afterwards."""
+"""The state of one sequence while its frames arrive, and the few numbers that remain of it
+afterwards."""
+
 from dataclasses import dataclass, field
 from typing import Dict, List, NamedTuple, Optional, Tuple
 
@@ -31,6 +33,7 @@ class Settings:
     Raises:
         InputError: bad window sizes or thresholds.
     """
+
     protocol: Protocol
     window_sizes: Tuple[int, ...]
     depth: Optional[DepthOptions] = None
@@ -38,16 +41,30 @@ class Settings:
 
     def __post_init__(self):
         sizes = self.window_sizes
-        if not sizes or len(set(sizes)) < len(sizes) or not all(isinstance(k, int) and 1 <= k <= MAX_WINDOW for k in sizes):
-            raise InputError(f'window sizes must be different whole numbers from 1 to {MAX_WINDOW}, got {list(sizes)}')
+        if (
+            not sizes
+            or len(set(sizes)) < len(sizes)
+            or not all(isinstance(k, int) and 1 <= k <= MAX_WINDOW for k in sizes)
+        ):
+            raise InputError(
+                f'window sizes must be different whole numbers from 1 to {MAX_WINDOW}, got '
+                f'{list(sizes)}'
+            )
         for name, values in (self.depth._asdict() if self.depth else {}).items():
-            if not 0 < len(values) <= MAX_THRESHOLDS or len(set(values)) < len(values) or not min(values) > 0:
-                raise InputError(f'depth {name} must be different positive numbers, at most {MAX_THRESHOLDS}, got {list(values)}')
+            if (
+                not 0 < len(values) <= MAX_THRESHOLDS
+                or len(set(values)) < len(values)
+                or not min(values) > 0
+            ):
+                raise InputError(
+                    f'depth {name} must be different positive numbers, at most {MAX_THRESHOLDS}, '
+                    f'got {list(values)}'
+                )
 
     @property
     def variants(self) -> Tuple[Optional[float], ...]:
         """The forms of VPQ that are counted: None (plain) and each lambda of DVPQ."""
-        return (None, ) + (self.depth.lambdas if self.depth else ())
+        return (None,) + (self.depth.lambdas if self.depth else ())
 
 
 class FrameCounts(NamedTuple):
@@ -57,6 +74,7 @@ class FrameCounts(NamedTuple):
     depth_inliers: Pixels within each depth threshold, shape (T,), int64.
     depth_total: Pixels with a true depth.
     """
+
     pairs: Pairs
     depth_inliers: np.ndarray
     depth_total: int
@@ -74,6 +92,7 @@ class SequenceSummary:
         depth_total: Pixels with a true depth.
         broken_tracks: See `TrackRecorder.broken`.
     """
+
     num_frames: int
     stq: STQCounts
     panoptic: Dict[Optional[float], Dict[int, PanopticCounts]]
@@ -83,15 +102,21 @@ class SequenceSummary:
 
 
 class SequenceState:
-    """Sums over the frames of one sequence. Frames are buffered and counted 64 at a time, so that NumPy works on long arrays."""
+    """Sums over the frames of one sequence. Frames are buffered and counted 64 at a time, so that
+    NumPy works on long arrays."""
 
     def __init__(self, settings: Settings):
         self.settings = settings
         size = settings.protocol.size
         self.frames: List[int] = []
-        self.panoptic = {variant: {k: PanopticCounts.zeros(size) for k in settings.window_sizes} for variant in settings.variants}
+        self.panoptic = {
+            variant: {k: PanopticCounts.zeros(size) for k in settings.window_sizes}
+            for variant in settings.variants
+        }
         self.tracks = TrackRecorder(settings.protocol)
-        self.depth_inliers = np.zeros(len(settings.depth.thresholds) if settings.depth else 0, np.int64)
+        self.depth_inliers = np.zeros(
+            len(settings.depth.thresholds) if settings.depth else 0, np.int64
+        )
         self.depth_total = 0
         self._pairs = Pairs(np.zeros(0, np.uint64), np.zeros(0, np.int64))
         self._tail: List[Pairs] = []  # counted frames that later windows still reach back to
@@ -110,8 +135,14 @@ class SequenceState:
         """Reduce the sequence to its sums. More frames may follow."""
         self._flush()
         stq = count_stq(self._pairs, self.settings.protocol, self.settings.weighted)
-        return SequenceSummary(len(self.frames), stq, self.panoptic, self.depth_inliers, self.depth_total,
-                               self.tracks.broken(self.frames, MAX_BROKEN_TRACKS))
+        return SequenceSummary(
+            len(self.frames),
+            stq,
+            self.panoptic,
+            self.depth_inliers,
+            self.depth_total,
+            self.tracks.broken(self.frames, MAX_BROKEN_TRACKS),
+        )
 
     def _flush(self) -> None:
         if not self._new:
@@ -126,13 +157,16 @@ class SequenceState:
         self.tracks.add(start + frame[new], gt[new], pred[new], rows.counts[new])
         # STQ has no use for depth, so pairs that differ only in their depth bin become one.
         keys = np.concatenate((self._pairs.keys, rows.keys[new] & ~BYTE_MASK))
-        self._pairs = Pairs(*group_sum(keys, np.concatenate((self._pairs.counts, rows.counts[new]))))
+        self._pairs = Pairs(
+            *group_sum(keys, np.concatenate((self._pairs.counts, rows.counts[new])))
+        )
         reach = max(self.settings.window_sizes) - 1
-        self._tail = buffer[len(buffer) - reach:] if reach < len(buffer) else buffer
+        self._tail = buffer[len(buffer) - reach :] if reach < len(buffer) else buffer
         self._new = []
 
     def _count_windows(self, frame, gt, pred, depth_bin, count, num_frames: int) -> None:
-        """Count the windows that end in a new frame; arrays of shape (N,) over the pairs of `num_frames` buffered frames."""
+        """Count the windows that end in a new frame; arrays of shape (N,) over the pairs of
+        `num_frames` buffered frames."""
         void = self.settings.protocol.void_class
         lambdas = sorted(self.settings.depth.lambdas) if self.settings.depth else []
         for variant, totals in self.panoptic.items():

@@ -1,16 +1,27 @@
-"""Segmentation and tracking quality, STQ = sqrt(AQ * SQ) (STEP, arXiv 2102.11859), of one sequence's joint histogram.
+"""Segmentation and tracking quality, STQ = sqrt(AQ * SQ) (STEP, arXiv 2102.11859), of one
+sequence's joint histogram.
 
-SQ is the mean IoU of the classes. AQ follows every ground-truth tube g, the pixels of one object over the whole sequence:
+SQ is the mean IoU of the classes. AQ follows every ground-truth tube g, the pixels of one object
+over the whole sequence:
 
     AQ = 1/|G| * sum_g 1/|g| * sum_p |g ∩ p| * |g ∩ p| / |g ∪ p|
 
-over the predicted tubes p; the classes of g and p need not agree, so that recognition is left to SQ.
+over the predicted tubes p; the classes of g and p need not agree, so that recognition is left to
+SQ.
 """
+
 from typing import NamedTuple
 
 import numpy as np
 
-from knet.evaluation.histogram import CODE_BITS, CODE_MASK, INSTANCE_BITS, MAX_INSTANCE, PRED_SHIFT, Pairs
+from knet.evaluation.histogram import (
+    CODE_BITS,
+    CODE_MASK,
+    INSTANCE_BITS,
+    MAX_INSTANCE,
+    PRED_SHIFT,
+    Pairs,
+)
 from knet.evaluation.protocol import Protocol
 
 EPSILON = 1e-15
@@ -20,10 +31,12 @@ MIN_COVERAGE = np.float32(1e-8)
 class STQCounts(NamedTuple):
     """What STQ needs to know of one sequence; C = `protocol.size`.
 
-    confusion: Pixels (or their weight) of each ground-truth class by predicted class, shape (C, C), int64 or float64.
+    confusion: Pixels (or their weight) of each ground-truth class by predicted class, shape (C, C),
+        int64 or float64.
     association: Sum of the association of the tubes of each class, shape (C,), float64.
     tubes: Ground-truth tubes of each class, shape (C,), int64.
     """
+
     confusion: np.ndarray
     association: np.ndarray
     tubes: np.ndarray
@@ -38,7 +51,9 @@ def count_stq(pairs: Pairs, protocol: Protocol, weighted: bool = False) -> STQCo
     """
     if weighted:
         # The reference code forms the weights in float32 and sums them in float64.
-        weight = (np.float32(1) / np.maximum(pairs.coverage.astype(np.float32), MIN_COVERAGE)).astype(np.float64)
+        weight = (
+            np.float32(1) / np.maximum(pairs.coverage.astype(np.float32), MIN_COVERAGE)
+        ).astype(np.float64)
     else:
         weight = np.ones(len(pairs.counts), np.int64)
     key, inverse = np.unique(pairs.keys >> PRED_SHIFT, return_inverse=True)
@@ -66,11 +81,14 @@ def count_stq(pairs: Pairs, protocol: Protocol, weighted: bool = False) -> STQCo
     np.add.at(per_tube, gt_index, overlap * (overlap / union))
     association = np.zeros(protocol.size)
     np.add.at(association, gt_ids >> INSTANCE_BITS, per_tube / gt_size)
-    return STQCounts(confusion, association, np.bincount(gt_ids >> INSTANCE_BITS, minlength=protocol.size))
+    return STQCounts(
+        confusion, association, np.bincount(gt_ids >> INSTANCE_BITS, minlength=protocol.size)
+    )
 
 
 def _sizes(codes: np.ndarray, size: np.ndarray, mask: np.ndarray):
-    """Distinct codes under the mask (M,), the position of each row among them (N,), and their summed sizes (M,)."""
+    """Distinct codes under the mask (M,), the position of each row among them (N,), and their
+    summed sizes (M,)."""
     ids, inverse = np.unique(codes[mask], return_inverse=True)
     total = np.zeros(len(ids), size.dtype)
     np.add.at(total, inverse, size[mask])

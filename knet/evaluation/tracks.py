@@ -1,5 +1,7 @@
-"""Which predicted object covers each ground-truth object over time: the raw material of "where does tracking break"."""
-from typing import Dict, List
+"""Which predicted object covers each ground-truth object over time: the raw material of "where does
+tracking break"."""
+
+from typing import Any, Dict, List
 
 import numpy as np
 
@@ -10,7 +12,8 @@ MISSED = -1
 
 
 class TrackRecorder:
-    """Keeps, for each ground-truth tube of one sequence, runs of frames in which one predicted tube covers most of it.
+    """Keeps, for each ground-truth tube of one sequence, runs of frames in which one predicted tube
+    covers most of it.
 
     Memory grows with the number of changes, not of frames.
     """
@@ -20,11 +23,14 @@ class TrackRecorder:
         # gt code -> runs [first position, last position, predicted code or MISSED]
         self.runs: Dict[int, List[List[int]]] = {}
 
-    def add(self, position: np.ndarray, gt: np.ndarray, pred: np.ndarray, count: np.ndarray) -> None:
+    def add(
+        self, position: np.ndarray, gt: np.ndarray, pred: np.ndarray, count: np.ndarray
+    ) -> None:
         """Add the pairs of successive frames.
 
         Args:
-            position: Position of the frame in the sequence, shape (N,), int64; later than those of former calls.
+            position: Position of the frame in the sequence, shape (N,), int64; later than those of
+                former calls.
             gt: Ground-truth codes, shape (N,), int64.
             pred: Predicted codes, likewise.
             count: Pixels, shape (N,), int64.
@@ -40,7 +46,9 @@ class TrackRecorder:
         largest[1:] = (gt[1:] != gt[:-1]) | (position[1:] != position[:-1])
         position, gt, pred = position[largest], gt[largest], pred[largest]
         begins = np.ones(len(gt), bool)
-        begins[1:] = (gt[1:] != gt[:-1]) | (pred[1:] != pred[:-1]) | (position[1:] != position[:-1] + 1)
+        begins[1:] = (
+            (gt[1:] != gt[:-1]) | (pred[1:] != pred[:-1]) | (position[1:] != position[:-1] + 1)
+        )
         starts = np.flatnonzero(begins)
         ends = np.append(starts[1:], len(gt)) - 1
         for start, end in zip(starts, ends):
@@ -61,20 +69,39 @@ class TrackRecorder:
             limit: At most this many.
 
         Returns:
-            one dict per tube: class, instance, num_frames (in which it is visible), num_switches (changes from one predicted
-            id to another, with or without missed frames between them), runs (list of dict first_frame, last_frame, class,
-            instance; class and instance are those of the prediction, None where no predicted object covers the tube).
+            one dict per tube: class, instance, num_frames (in which it is visible), num_switches
+            (changes from one predicted id to another, with or without missed frames between them),
+            runs (list of dict first_frame, last_frame, class, instance; class and instance are
+            those of the prediction, None where no predicted object covers the tube).
         """
-        found = []
+        found: List[Dict[str, Any]] = []
         for code, runs in self.runs.items():
             ids = [pred for _, _, pred in runs if pred != MISSED]
             switches = sum(a != b for a, b in zip(ids, ids[1:]))
             if switches:
-                found.append({
-                    'class': code >> INSTANCE_BITS, 'instance': code & MAX_INSTANCE,
-                    'num_frames': sum(last - first + 1 for first, last, _ in runs), 'num_switches': switches,
-                    'runs': [{'first_frame': frames[first], 'last_frame': frames[last],
-                              'class': None if pred == MISSED else pred >> INSTANCE_BITS,
-                              'instance': None if pred == MISSED else pred & MAX_INSTANCE} for first, last, pred in runs]})
-        found.sort(key=lambda track: (-track['num_frames'], -track['num_switches'], track['class'], track['instance']))
+                found.append(
+                    {
+                        'class': code >> INSTANCE_BITS,
+                        'instance': code & MAX_INSTANCE,
+                        'num_frames': sum(last - first + 1 for first, last, _ in runs),
+                        'num_switches': switches,
+                        'runs': [
+                            {
+                                'first_frame': frames[first],
+                                'last_frame': frames[last],
+                                'class': None if pred == MISSED else pred >> INSTANCE_BITS,
+                                'instance': None if pred == MISSED else pred & MAX_INSTANCE,
+                            }
+                            for first, last, pred in runs
+                        ],
+                    }
+                )
+        found.sort(
+            key=lambda track: (
+                -track['num_frames'],
+                -track['num_switches'],
+                track['class'],
+                track['instance'],
+            )
+        )
         return found[:limit]

@@ -1,10 +1,13 @@
-"""Video panoptic quality (VPSNet, arXiv 2006.11339): panoptic quality of segments that reach over k successive frames.
+"""Video panoptic quality (VPSNet, arXiv 2006.11339): panoptic quality of segments that reach over k
+successive frames.
 
-A segment is one code in a window of k frames, stride 1. Segments of the same class match if their IoU exceeds 0.5, where
-pixels of the prediction on void are left out of the union. An unmatched prediction counts unless more than half of it lies on
-void. (As in the published code, void with an instance id is void for the second rule only.)
-Per class, over all windows: SQ = sum of IoU / TP, RQ = TP / (TP + FN/2 + FP/2), PQ = SQ * RQ.
+A segment is one code in a window of k frames, stride 1. Segments of the same class match if their
+IoU exceeds 0.5, where pixels of the prediction on void are left out of the union. An unmatched
+prediction counts unless more than half of it lies on void. (As in the published code, void with an
+instance id is void for the second rule only.) Per class, over all windows: SQ = sum of IoU / TP, RQ
+= TP / (TP + FN/2 + FP/2), PQ = SQ * RQ.
 """
+
 from typing import NamedTuple, Tuple
 
 import numpy as np
@@ -20,6 +23,7 @@ class PanopticCounts(NamedTuple):
 
     iou: Summed IoU of the matches, float64. tp, fn, fp: Segments, int64.
     """
+
     iou: np.ndarray
     tp: np.ndarray
     fn: np.ndarray
@@ -35,8 +39,10 @@ class PanopticCounts(NamedTuple):
             mine += theirs
 
 
-def window_rows(frame: np.ndarray, first: int, last: int, size: int) -> Tuple[np.ndarray, np.ndarray]:
-    """Deal the rows of frames to the windows that hold them.
+def window_rows(
+    frame: np.ndarray, first: int, last: int, size: int
+) -> Tuple[np.ndarray, np.ndarray]:
+    """Assign the rows of frames to the windows that hold them.
 
     Args:
         frame: Position of the frame of each row, shape (N,), int64.
@@ -45,7 +51,8 @@ def window_rows(frame: np.ndarray, first: int, last: int, size: int) -> Tuple[np
         size: Frames per window.
 
     Returns:
-        index of a row, shape (M,), and its window (position of the window's first frame), shape (M,).
+        index of a row, shape (M,), and its window (position of the window's first frame), shape
+        (M,).
     """
     rows = np.tile(np.arange(len(frame)), size)
     windows = (frame[None] - np.arange(size)[:, None]).reshape(-1)
@@ -53,11 +60,18 @@ def window_rows(frame: np.ndarray, first: int, last: int, size: int) -> Tuple[np
     return rows[inside], windows[inside]
 
 
-def match_segments(window: np.ndarray, gt: np.ndarray, pred: np.ndarray, count: np.ndarray, void_class: int,
-                   totals: PanopticCounts) -> None:
+def match_segments(
+    window: np.ndarray,
+    gt: np.ndarray,
+    pred: np.ndarray,
+    count: np.ndarray,
+    void_class: int,
+    totals: PanopticCounts,
+) -> None:
     """Match the segments of windows and add the outcome to `totals`.
 
-    The IoU are added one by one in the order of the windows, so the sums do not depend on how windows are dealt to calls.
+    The IoU are added one by one in the order of the windows, so the sums do not depend on how
+    windows are spread over calls.
 
     Args:
         window: Window of each row, shape (N,), int64, 0..32767.
@@ -72,8 +86,10 @@ def match_segments(window: np.ndarray, gt: np.ndarray, pred: np.ndarray, count: 
     pred_index, pred_size, pred_class = _segments(pred_key, count)
     row_gt = (key >> CODE_BITS) & CODE_MASK
     on_void = row_gt >> INSTANCE_BITS == void_class
-    pred_void, pred_plain_void = (_sum_at(pred_index[rows], count[rows], len(pred_size))
-                                  for rows in (on_void, row_gt == void_class << INSTANCE_BITS))
+    pred_void, pred_plain_void = (
+        _sum_at(pred_index[rows], count[rows], len(pred_size))
+        for rows in (on_void, row_gt == void_class << INSTANCE_BITS)
+    )
 
     union = gt_size[gt_index] + pred_size[pred_index] - count - pred_plain_void[pred_index]
     matched = (gt_class[gt_index] == pred_class[pred_index]) & ~on_void & (2 * count > union)
@@ -89,7 +105,8 @@ def match_segments(window: np.ndarray, gt: np.ndarray, pred: np.ndarray, count: 
 
 
 def _segments(key: np.ndarray, count: np.ndarray):
-    """The segment of each row, shape (N,), and the pixels and class of each segment, shape (M,), from (window, code) keys."""
+    """The segment of each row, shape (N,), and the pixels and class of each segment, shape (M,),
+    from (window, code) keys."""
     segments, index = np.unique(key, return_inverse=True)
     return index, _sum_at(index, count, len(segments)), (segments & CODE_MASK) >> INSTANCE_BITS
 

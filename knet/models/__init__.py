@@ -1,15 +1,35 @@
-"""The networks: K-Net for images, Video K-Net for videos. Importing this package registers them with mmdet."""
+"""The networks: K-Net for images, Video K-Net for videos. Importing it registers them with
+mmdet."""
+
 from knet.models.focal_loss import SigmoidFocalLoss
-from knet.models.kernel_head import ConvKernelHead
-from knet.models.kernel_iter_head import KernelIterHead
-from knet.models.kernel_update_head import KernelUpdateHead
+from knet.models.kernels.branches import Branch, ClassBranch, MaskBranch
+from knet.models.kernels.kernel_head import ConvKernelHead
+from knet.models.kernels.links import AttentionLink, Link, UpdatedLink
+from knet.models.kernels.stage import KernelUpdateHead
+from knet.models.kernels.stages import KernelIterHead
 from knet.models.knet import KNet
-from knet.models.mask_matching import KernelHungarianAssigner
-from knet.models.quasi_dense_tracker import QuasiDenseTracker
-from knet.models.track_head import QuasiDenseEmbedHead
-from knet.models.track_losses import CosineMarginLoss, MultiPosCrossEntropyLoss
+from knet.models.matching.assigner import KernelHungarianAssigner
+from knet.models.tracking.embedding import QuasiDenseEmbedHead
+from knet.models.tracking.losses import CosineMarginLoss, MultiPosCrossEntropyLoss
+from knet.models.tracking.tracker import QuasiDenseTracker
 from knet.models.video_knet import VideoKNet
 
-__all__ = ['ConvKernelHead', 'CosineMarginLoss', 'KNet', 'KernelHungarianAssigner', 'KernelIterHead', 'KernelUpdateHead',
-           'MultiPosCrossEntropyLoss', 'QuasiDenseEmbedHead', 'QuasiDenseTracker',
-           'SigmoidFocalLoss', 'VideoKNet']
+__all__ = [
+    'AttentionLink',
+    'Branch',
+    'ClassBranch',
+    'ConvKernelHead',
+    'CosineMarginLoss',
+    'KNet',
+    'KernelHungarianAssigner',
+    'KernelIterHead',
+    'KernelUpdateHead',
+    'Link',
+    'MaskBranch',
+    'MultiPosCrossEntropyLoss',
+    'QuasiDenseEmbedHead',
+    'QuasiDenseTracker',
+    'SigmoidFocalLoss',
+    'UpdatedLink',
+    'VideoKNet',
+]

@@ -1,15 +1,17 @@
-"""Reading of checkpoints: safe, and from the published layouts into this code's models.
+"""Checkpoints: parameter names in files are the published ones; reading is safe.
 
-What is converted on the way:
+What is converted on the way into a model:
     - wrappers (`state_dict`, `model`, `module.`), half precision;
     - official Swin names and patch-merging order to mmdet's;
     - ImageNet weights (torchvision ResNet, official Swin) into the backbone;
-    - link layers of the stages that do not use them are dropped (the published models carry them in every stage).
+    - link layers of the stages that do not use them are dropped (the published models carry them in
+      every stage).
 """
+
 import logging
 import re
 from dataclasses import dataclass, field
-from typing import Dict, List, Optional, Tuple
+from typing import Any, Dict, List, Optional, Tuple
 
 import numpy as np
 import torch
@@ -19,13 +21,59 @@ from torch import Tensor
 
 from knet.errors import InputError
 
+_LINK_LAYERS = {
+    'attention.': 'attention_previous',
+    'attention_norm.': 'attention_previous_norm',
+    'ffn.': 'link_ffn',
+    'ffn_norm.': 'link_ffn_norm',
+}
+_LINKS = {
+    'track_link.': '',
+    'track_link.attend.': '_track',
+    'kernel_link.': '_link',
+    'kernel_link.attend.': '_link',
+}
+PUBLISHED_NAMES = {
+    'branches.classes.fcs.': 'cls_fcs.',
+    'branches.classes.fc_out.': 'fc_cls.',
+    'branches.masks.fcs.': 'mask_fcs.',
+    'branches.masks.fc_out.': 'fc_mask.',
+    'track_link.update.': 'attention_previous_update_track.',
+    'kernel_link.update.': 'attention_previous_update_link.',
+    **{
+        link + layer: f'{published}{suffix}.'
+        for link, suffix in _LINKS.items()
+        for layer, published in _LINK_LAYERS.items()
+    },
+}
+"""Names below a stage that differ: ours → the published one."""
+STAGE_PARAMETER = re.compile(r'(roi_head\.mask_head\.\d+\.)(.*)')
 LINK_LAYERS = r'roi_head\.mask_head\.\d+\.(attention_previous|link_ffn)'
-OPTIONAL = re.compile(rf'({LINK_LAYERS}|track_head\.|embed_fcs\.|fc_embed\.|neck\.fpn_convs\.[4-9]\.)')
-"""Parameters that only some of the models have: links, tracking and the extra FPN levels."""
+OWN_PARTS = r'roi_head\.mask_head\.\d+\.(branches|track_link|kernel_link)\.'
+OPTIONAL = re.compile(
+    rf'({LINK_LAYERS}|{OWN_PARTS}|track_head\.|embed_fcs\.|fc_embed\.|neck\.fpn_convs\.[4-9]\.)'
+)
+"""Parameters that only some of the models have: links, branches that are not published, tracking
+and the extra FPN levels."""
 CLASSIFIER = re.compile(r'backbone\.(fc|head|norm)\.')
 """Parameters of an ImageNet classifier behind the backbone."""
 COMPUTED = re.compile(r'.*\.(relative_position_index|attn_mask)')
 """Buffers that the modules compute themselves."""
+
+
+def published_name(name: str) -> str:
+    """Name that a parameter of ours has in files."""
+    match = STAGE_PARAMETER.fullmatch(name)
+    if match:
+        for ours, published in PUBLISHED_NAMES.items():
+            if match[2].startswith(ours):
+                return match[1] + published + match[2][len(ours) :]
+    return name
+
+
+def published_state_dict(model: nn.Module) -> Dict[str, Tensor]:
+    """State dict of a model under the published names, for files."""
+    return {published_name(name): value for name, value in model.state_dict().items()}
 
 
 @dataclass
@@ -37,16 +85,31 @@ class LoadReport:
         converted: What was renamed or reordered on the way, in words.
         dropped: Entries that the model has no use for.
         initial: Parameters and buffers of the model that keep their initial value.
+        mismatched: Those of them that the checkpoint has in another shape, with both shapes.
     """
+
     loaded: List[str] = field(default_factory=list)
     converted: List[str] = field(default_factory=list)
     dropped: List[str] = field(default_factory=list)
     initial: List[str] = field(default_factory=list)
+    mismatched: List[str] = field(default_factory=list)
 
     def __str__(self) -> str:
-        lines = [f'loaded {len(self.loaded)} entries'] + [f'converted: {what}' for what in self.converted]
-        lines += [f'{what} {len(names)} entries: {summarize(names)}' for what, names in
-                  (('dropped', self.dropped), ('left at their initial value', self.initial)) if names]
+        lines = [f'loaded {len(self.loaded)} entries'] + [
+            f'converted: {what}' for what in self.converted
+        ]
+        lines += [
+            f'{what} {len(names)} entries: {summarize(names)}'
+            for what, names in (
+                ('dropped', self.dropped),
+                ('left at their initial value', self.initial),
+            )
+            if names
+        ]
+        if self.mismatched:
+            lines.append(
+                f'left at their initial value, of another shape: {", ".join(self.mismatched)}'
+            )
         return '; '.join(lines)
 
 
@@ -55,17 +118,28 @@ def summarize(names: List[str]) -> str:
     groups: Dict[str, int] = {}
     for name in names:
         match = re.match(r'roi_head\.mask_head\.\d+\.\w+|[a-z_]+\.\w+|\w+', name)
-        groups[match[0]] = groups.get(match[0], 0) + 1
+        group = match[0] if match else name
+        groups[group] = groups.get(group, 0) + 1
     return ', '.join(f'{name} ({count})' for name, count in groups.items())
 
 
-def _harmless_types() -> List:
-    """What a checkpoint may hold beside tensors and containers: numpy scalars and small arrays (logs of training)."""
+def _harmless_types() -> List[Any]:
+    """What a checkpoint may hold beside tensors and containers: numpy scalars and small arrays
+    (logs of training)."""
     core = np._core if hasattr(np, '_core') else np.core
     multiarray = core.multiarray
-    types = [np.dtype, np.ndarray] + [type(np.dtype(name)) for name in ('float16', 'float32', 'float64', 'bool', 'uint8', 'int32', 'int64')]
-    for function in (multiarray.scalar, multiarray._reconstruct):  # numpy 1 and 2 pickle them under different names
-        types += [(function, f'{module}.multiarray.{function.__name__}') for module in ('numpy.core', 'numpy._core')]
+    types: List[Any] = [np.dtype, np.ndarray] + [
+        type(np.dtype(name))
+        for name in ('float16', 'float32', 'float64', 'bool', 'uint8', 'int32', 'int64')
+    ]
+    for function in (
+        multiarray.scalar,
+        multiarray._reconstruct,
+    ):  # numpy 1 and 2 pickle them under different names
+        types += [
+            (function, f'{module}.multiarray.{function.__name__}')
+            for module in ('numpy.core', 'numpy._core')
+        ]
     return types
 
 
@@ -74,8 +148,8 @@ def read_checkpoint(path: str, allow_pickle: bool = False) -> Dict:
 
     Args:
         path: File in torch's format.
-        allow_pickle: Also run what an archive asks for beside tensors, containers and numpy scalars. A checkpoint from a
-            stranger can then do anything that a program can do.
+        allow_pickle: Also run what an archive asks for beside tensors, containers and numpy
+            scalars. A checkpoint from a stranger can then do anything that a program can do.
 
     Raises:
         InputError: missing, damaged, or asks for more than is harmless; the message names what.
@@ -92,10 +166,14 @@ def read_checkpoint(path: str, allow_pickle: bool = False) -> Dict:
     except Exception as error:  # torch raises many types, by what is wrong with the bytes
         match = re.search(r'(?:GLOBAL|Unsupported class) ([\w.]+)', str(error))
         if match:
-            raise InputError(f'checkpoint {path} asks for {match[1]}, which could run code of its author; '
-                             'if you trust its source, allow it with --allow-pickle') from None
+            raise InputError(
+                f'checkpoint {path} asks for {match[1]}, which could run code of its author; '
+                'if you trust its source, allow it with --allow-pickle'
+            ) from None
         reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-        raise InputError(f'checkpoint {path} cannot be read, it is damaged or no checkpoint: {reason[:200]}') from None
+        raise InputError(
+            f'checkpoint {path} cannot be read, it is damaged or no checkpoint: {reason[:200]}'
+        ) from None
 
 
 def extract_state_dict(checkpoint: Dict, path: str) -> Dict[str, Tensor]:
@@ -104,39 +182,64 @@ def extract_state_dict(checkpoint: Dict, path: str) -> Dict[str, Tensor]:
     for key in ('state_dict', 'model'):
         if isinstance(state, dict) and isinstance(state.get(key), dict):
             state = state[key]
-    if not isinstance(state, dict) or not state or not all(isinstance(value, Tensor) for value in state.values()):
-        raise InputError(f'checkpoint {path} holds no parameters (expected names with tensors, or those under "state_dict")')
+    if (
+        not isinstance(state, dict)
+        or not state
+        or not all(isinstance(value, Tensor) for value in state.values())
+    ):
+        raise InputError(
+            f'checkpoint {path} holds no parameters (expected names with tensors, or those under '
+            '"state_dict")'
+        )
     return {re.sub(r'^(module\.)+', '', name): value for name, value in state.items()}
 
 
 def convert(state: Dict[str, Tensor], model: nn.Module, report: LoadReport) -> Dict[str, Tensor]:
-    """Bring the names and values of a state dict to those of `model`; `report` says what was done."""
+    """Bring the names and values of a state dict to those of `model`; `report` says what was
+    done."""
     if not any(re.match(r'(backbone|neck|rpn_head|roi_head)\.', name) for name in state):
         report.converted.append('weights of a classifier go into the backbone')
         state = {f'backbone.{name}': value for name, value in state.items()}
     if any(name.startswith('backbone.layers.') for name in state):
         report.converted.append('official Swin names and patch-merging order')
-        backbone = {name[len('backbone.'):]: value for name, value in state.items() if name.startswith('backbone.')}
+        backbone = {
+            name[len('backbone.') :]: value
+            for name, value in state.items()
+            if name.startswith('backbone.')
+        }
         # the converter drops names that begin with "head", the classifier's
         rest = {name: value for name, value in state.items() if not name.startswith('backbone.')}
         state = {**swin_converter(backbone), **rest}
-    own = model.state_dict()
-    if any(value.dtype == torch.float16 and own[name].dtype == torch.float32 for name, value in state.items() if name in own):
+    own = published_state_dict(model)
+    if any(
+        value.dtype == torch.float16 and own[name].dtype == torch.float32
+        for name, value in state.items()
+        if name in own
+    ):
         report.converted.append('half to single precision')
     return state
 
 
-def load_weights(model: nn.Module, path: str, complete: bool, allow_pickle: bool = False,
-                 logger: Optional[logging.Logger] = None) -> Tuple[Dict, LoadReport]:
+def load_weights(
+    model: nn.Module,
+    path: str,
+    complete: bool,
+    allow_pickle: bool = False,
+    logger: Optional[logging.Logger] = None,
+    ignore_mismatched: bool = False,
+) -> Tuple[Dict, LoadReport]:
     """Load a checkpoint into a model; nothing is changed when an error is raised.
 
     Args:
         model: The detector, without a parallel wrapper.
         path: Checkpoint file.
-        complete: Every parameter of the model must be in the checkpoint (testing, resuming). Otherwise a K-Net goes into
-            a Video K-Net and ImageNet weights into a backbone; the report says what keeps its initial value.
+        complete: Every parameter of the model must be in the checkpoint (testing, resuming).
+            Otherwise a K-Net goes into a Video K-Net and ImageNet weights into a backbone; the
+            report says what keeps its initial value.
         allow_pickle: See `read_checkpoint`.
         logger: Gets the report.
+        ignore_mismatched: Parameters that the checkpoint has in another shape (those of other
+            classes) keep their initial value instead of being an error.
 
     Returns:
         the checkpoint as read, and the report.
@@ -147,28 +250,53 @@ def load_weights(model: nn.Module, path: str, complete: bool, allow_pickle: bool
     checkpoint = read_checkpoint(path, allow_pickle)
     report = LoadReport()
     state = convert(extract_state_dict(checkpoint, path), model, report)
-    own = model.state_dict()
-    report.loaded = [name for name in state if name in own]
-    report.initial = [name for name in own if name not in state]
+    own = published_state_dict(model)
     extra = [name for name in state if name not in own]
-    report.dropped = [name for name in extra if OPTIONAL.match(name) or CLASSIFIER.match(name) or COMPUTED.match(name)]
+    report.dropped = [name for name in extra if _is_known_extra(name)]
+    report.initial = [name for name in own if name not in state]
 
     what = f'checkpoint {path} is of another model than {type(model).__name__}'
+    for name in [name for name in state if name in own and state[name].shape != own[name].shape]:
+        shapes = f'{tuple(state[name].shape)} there and {tuple(own[name].shape)} in the model'
+        if not ignore_mismatched:
+            raise InputError(
+                f'{what}: {name} has the shape {shapes}; to train a model with other classes from '
+                'it, add --ignore-mismatched'
+            )
+        report.mismatched.append(f'{name} ({shapes})')
+        del state[name]
+    report.loaded = [name for name in state if name in own]
     if not report.loaded:
         raise InputError(f'{what}: they have no parameter in common')
-    for name in report.loaded:
-        if state[name].shape != own[name].shape:
-            raise InputError(f'{what}: {name} has the shape {tuple(state[name].shape)} there and {tuple(own[name].shape)} in the model')
     unknown = [name for name in extra if name not in set(report.dropped)]
     if unknown:
-        raise InputError(f'{what}: it holds {len(unknown)} parameters that the model does not have: {summarize(unknown)[:300]}')
-    only_backbone = not complete and all(name.startswith('backbone.') for name in state)
-    missing = [name for name in report.initial if not COMPUTED.match(name)
-               and (complete or not (OPTIONAL.match(name) or only_backbone and not name.startswith('backbone.')))]
+        raise InputError(
+            f'{what}: it holds {len(unknown)} parameters that the model does not have: '
+            f'{summarize(unknown)[:300]}'
+        )
+    missing = _missing(report.initial, state, complete)
     if missing:
-        raise InputError(f'{what}: it lacks {len(missing)} of its parameters: {summarize(missing)[:300]}')
+        raise InputError(
+            f'{what}: it lacks {len(missing)} of its parameters: {summarize(missing)[:300]}'
+        )
 
-    model.load_state_dict({name: state[name] for name in report.loaded}, strict=False)
+    ours = {published_name(name): name for name in model.state_dict()}
+    model.load_state_dict({ours[name]: state[name] for name in report.loaded}, strict=False)
     if logger:
         logger.info('checkpoint %s: %s', path, report)
     return checkpoint, report
+
+
+def _is_known_extra(name: str) -> bool:
+    """Whether a model can do without a parameter of a checkpoint."""
+    return any(pattern.match(name) for pattern in (OPTIONAL, CLASSIFIER, COMPUTED))
+
+
+def _missing(initial: List[str], state: Dict[str, Tensor], complete: bool) -> List[str]:
+    """Names of `initial` that the checkpoint ought to hold."""
+    missing = [name for name in initial if not COMPUTED.match(name)]
+    if complete:
+        return missing
+    if all(name.startswith('backbone.') for name in state):
+        missing = [name for name in missing if name.startswith('backbone.')]
+    return [name for name in missing if not OPTIONAL.match(name)]

@@ -1,4 +1,6 @@
-"""Focal loss that needs no CUDA kernel of mmcv, so that it runs wherever torch and torchvision do."""
+"""Focal loss that needs no CUDA kernel of mmcv, so that it runs wherever torch and torchvision
+do."""
+
 from typing import Optional, Union
 
 import torch.nn as nn
@@ -16,6 +18,7 @@ class SigmoidFocalLoss(nn.Module):
         alpha: Weight of the positives; negatives have 1 - alpha.
         loss_weight: Factor of the loss.
     """
+
     use_sigmoid = True
 
     def __init__(self, gamma: float = 2.0, alpha: float = 0.25, loss_weight: float = 1.0):
@@ -24,7 +27,13 @@ class SigmoidFocalLoss(nn.Module):
         self.alpha = alpha
         self.loss_weight = loss_weight
 
-    def forward(self, logits: Tensor, one_hot: Tensor, avg_factor: Union[Tensor, float], weight: Optional[Tensor] = None) -> Tensor:
+    def forward(
+        self,
+        logits: Tensor,
+        one_hot: Tensor,
+        avg_factor: Union[Tensor, float],
+        weight: Optional[Tensor] = None,
+    ) -> Tensor:
         """
         Args:
             logits: (n, C).

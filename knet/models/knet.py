@@ -1,170 +1,188 @@
 """K-Net: panoptic segmentation of images with a set of learned kernels (arXiv 2106.14855)."""
-from typing import Dict, List, Optional, Sequence, Tuple
 
+from __future__ import annotations
+
+from typing import Any, Dict, List, Optional, Sequence, Tuple
+
+import numpy as np
 import torch
-from mmdet.core import reduce_mean
+from mmcv.runner import BaseModule
 from mmdet.models.builder import DETECTORS, build_backbone, build_head, build_neck
-from mmdet.models.detectors.base import BaseDetector
 from torch import Tensor
 
-from knet.models.kernel_update_head import StageOutput
-from knet.models.mask_targets import MaskTargets, prepare_mask_targets
+from knet.label_space import LabelSpace
+from knet.models.kernels.kernel_set import KernelSet
+from knet.models.kernels.stage import StageOutput
+from knet.models.matching.targets import ImageTargets, prepare_targets
 from knet.models.panoptic_fusion import (
-    KernelMasks,
+    Candidates,
+    FusionOptions,
     Segments,
     fill_with_stuff,
-    merge_joint,
-    merge_things_first,
+    merge,
     rescale_masks,
     select_kernels,
 )
+from knet.structures import Frame, FrameBatch, FrameResult, SegmentRows, VideoState, to_device
 
 
 @DETECTORS.register_module()
-class KNet(BaseDetector):
-    """backbone → neck → `rpn_head` (first kernels and masks) → `roi_head` (refinement stages) → panoptic merge.
+class KNet(BaseModule):
+    """backbone → neck → `rpn_head` (first kernels, masks) → `roi_head` (stages) → panoptic merge.
 
-    All class ids are model classes: things 0..T-1, stuff T..T+S-1, 255 = unlabelled.
+    Inside, class ids are model classes: things 0..T-1, stuff T..T+S-1, 255 = unlabelled. Results
+    have the data set's ids.
 
     Args:
-        backbone, neck: mmdet configs.
+        label_space: The classes; T and S follow from it.
+        backbone, neck: mmdet configs; the neck's `out_channels` are filled in.
         rpn_head: Config of `ConvKernelHead`.
         roi_head: Config of `KernelIterHead`.
         train_cfg: `assigner`: config of the matching, for both heads.
-        test_cfg: `max_per_img`, `mask_thr`, `instance_score_thr`, `merge_joint` (True: `merge_joint` with `overlap_thr`;
-            False: `merge_things_first` with `iou_thr` and `stuff_max_area`).
+        num_proposals: Number N of thing kernels.
+        channels: Channels C of kernels and feature maps.
+        test_cfg: Fields of `FusionOptions`.
     """
 
-    def __init__(self,
-                 backbone: Dict,
-                 neck: Dict,
-                 rpn_head: Dict,
-                 roi_head: Dict,
-                 train_cfg: Optional[Dict] = None,
-                 test_cfg: Optional[Dict] = None,
-                 init_cfg: Optional[Dict] = None):
+    num_references = 0
+    """Reference frames that the training needs beside each key frame."""
+
+    def __init__(
+        self,
+        label_space: LabelSpace,
+        backbone: Dict,
+        neck: Dict,
+        rpn_head: Dict,
+        roi_head: Dict,
+        train_cfg: Dict,
+        num_proposals: int = 100,
+        channels: int = 256,
+        test_cfg: Optional[Dict] = None,
+        init_cfg: Optional[Dict] = None,
+    ):
         super().__init__(init_cfg)
+        num_things, num_stuff = len(label_space.thing_ids), len(label_space.stuff_ids)
+        self.label_space = label_space
+        self.kernel_set = KernelSet(num_proposals, num_things, num_stuff, channels)
+        common = dict(kernel_set=self.kernel_set, assigner=train_cfg['assigner'])
         self.backbone = build_backbone(backbone)
-        self.neck = build_neck(neck)
-        self.rpn_head = build_head({**rpn_head, 'train_cfg': train_cfg})
-        self.roi_head = build_head({**roi_head, 'train_cfg': train_cfg})
-        self.test_cfg = test_cfg
-        # FPN levels that nothing reads get no gradient; frozen, they need no search for unused parameters in distributed training
-        for conv in self.neck.fpn_convs[self.rpn_head.localization_fpn.end_level + 1:]:
+        self.neck = build_neck({**neck, 'out_channels': channels})
+        self.rpn_head = build_head({**rpn_head, **common})
+        self.roi_head = build_head({**roi_head, **common})
+        self.fusion = FusionOptions(**(test_cfg or {}))
+        # FPN levels that nothing reads get no gradient; frozen, they need no search for unused
+        # parameters in distributed training
+        for conv in self.neck.fpn_convs[self.rpn_head.localization_fpn.end_level + 1 :]:
             conv.requires_grad_(False)
 
     @property
-    def num_thing_classes(self) -> int:
-        return self.rpn_head.num_thing_classes
+    def device(self) -> torch.device:
+        """Where the parameters are."""
+        return next(self.parameters()).device
 
-    def extract_feat(self, img: Tensor) -> Sequence[Tensor]:
+    def extract_feat(self, images: Tensor) -> Sequence[Tensor]:
         """(B, 3, H, W) normalized images → FPN levels, each (B, C, H/s, W/s)."""
-        return self.neck(self.backbone(img))
+        return self.neck(self.backbone(images))
 
-    def forward_train(self, img: Tensor, img_metas: List[Dict], gt_masks: List, gt_labels: List[Tensor], gt_semantic_seg: Tensor,
-                      gt_bboxes: Optional[List[Tensor]] = None) -> Dict[str, Tensor]:
-        """Losses of a batch of images.
+    def forward(self, frames: FrameBatch) -> Dict[str, Any]:
+        """Losses of a batch of images, and values for the log.
 
         Args:
-            img: (B, 3, H, W), normalized.
-            img_metas: Not read in training.
-            gt_masks: Per image, BitmapMasks of its n things, at most H x W.
-            gt_labels: Per image, (n,), 0..T-1.
-            gt_semantic_seg: (B, 1, H, W), model classes, 255 = unlabelled.
-            gt_bboxes: Not read; part of mmdet's interface.
+            frames: With ground truth.
 
         Returns:
-            `loss_rpn_*` of the first masks, `s<stage>_loss_*` of the stages.
+            `loss_rpn_*` of the first masks, `s<stage>_*` of the stages.
         """
-        targets = self._targets(gt_masks, gt_labels, gt_semantic_seg)
-        initial = self.rpn_head(self.extract_feat(img))
-        rpn_losses, assignments = self.rpn_head.loss(initial, targets)
-        num_positive, = self.roi_head.num_positives(targets)
-        return {**rpn_losses, **self.roi_head.loss(self.roi_head(initial), targets, assignments, num_positive).losses}
+        targets = self.prepare_targets(frames)
+        initial = self.rpn_head(self.extract_feat(frames.images))
+        losses, matches = self.rpn_head.loss(initial, targets)
+        (num_positive,) = self.roi_head.num_positives(targets)
+        outputs = self.roi_head(initial)
+        return {**losses, **self.roi_head.loss(outputs, targets, matches, num_positive).losses}
 
-    def _targets(self, gt_masks: List, gt_labels: List[Tensor], gt_semantic_seg: Tensor) -> List[MaskTargets]:
-        return prepare_mask_targets(gt_masks, gt_labels, gt_semantic_seg, self.num_thing_classes, self.roi_head.mask_assign_stride)
+    def prepare_targets(self, frames: FrameBatch) -> List[ImageTargets]:
+        """Ground truth at the stride of the losses."""
+        stride = self.roi_head.mask_assign_stride
+        return prepare_targets(frames.targets, self.kernel_set.num_thing_classes, stride)
 
-    def _parse_losses(self, losses: Dict[str, Tensor]) -> Tuple[Tensor, Dict[str, float]]:
-        """Total loss and what the log shows, the mean over the processes; called by mmdet's `train_step`.
-
-        All values travel in one exchange between processes and in one transfer from the GPU; mmdet makes one of each per value.
-        """
-        values = {name: value.mean() for name, value in losses.items()}
-        values['loss'] = sum(value for name, value in values.items() if 'loss' in name)
-        means = reduce_mean(torch.stack([value.detach().float() for value in values.values()]))
-        return values['loss'], dict(zip(values, means.tolist()))
-
-    def forward_test(self, img: Tensor, img_metas: List[Dict]) -> List[Dict]:
-        """Same as `simple_test`: there is no test-time augmentation, so inputs are not nested."""
-        return self.simple_test(img, img_metas)
+    def new_state(self) -> VideoState:
+        """State at the start of a video."""
+        return VideoState()
 
     @torch.no_grad()
-    def simple_test(self, img: Tensor, img_metas: List[Dict]) -> List[Dict]:
-        """Panoptic segmentation of images.
+    def step(self, frame: Frame, state: VideoState) -> Tuple[FrameResult, VideoState]:
+        """Segment a frame; in eval mode.
 
         Args:
-            img: (B, 3, H, W), normalized, padded.
-            img_metas: Per image `img_shape` (size before padding) and `ori_shape` (size on disk).
+            frame: The next frame of a video, or an image.
+            state: `new_state()` for an image and for the first frame of a video, else what the
+                step before returned. Videos may be segmented in turns, each with its own state.
 
         Returns:
-            Per image a dict, see `frame_result`; instance ids are the numbers of the segments.
+            the result in the frame's original size, and the state for the next frame.
         """
-        initial = self.rpn_head(self.extract_feat(img))
-        output = self.roi_head(initial)[-1]
-        results = []
-        for i, meta in enumerate(img_metas):
-            segments, semantic = self.panoptic(output, i, img.shape[-2:], meta)
-            results.append(frame_result(segments, semantic, torch.arange(1, len(segments.labels) + 1, device=img.device)))
-        return results
+        images = to_device(frame.image[None], self.device)
+        initial = self.rpn_head(self.extract_feat(images))
+        output = self.roi_head(initial, state.kernels)[-1]
+        segments, semantic = self.merge(output, frame)
+        ids, state = self.identify(segments, output, state, frame.number)
+        result = self.make_result(segments, semantic, ids)
+        for name, values in output.predictions.items():
+            if name not in ('classes', 'masks'):
+                result.outputs[name] = values[0, segments.rows.kernels].float().cpu().numpy()
+        return result, state
 
-    def aug_test(self, imgs, img_metas, **kwargs):
-        """Always raises TypeError: results of several augmentations cannot be merged into one panoptic map."""
-        raise TypeError('K-Net has no test-time augmentation; use one scale without flip in the test pipeline')
-
-    def panoptic(self, output: StageOutput, index: int, batch_input_shape: Sequence[int], meta: Dict) -> Tuple[Segments, Tensor]:
-        """Panoptic merge of one image of a batch.
+    def merge(self, output: StageOutput, frame: Frame) -> Tuple[Segments, Tensor]:
+        """Panoptic merge of a frame.
 
         Args:
-            output: Output of the last stage.
-            index: Which image of the batch.
-            batch_input_shape: (H, W) of the network input.
-            meta: `img_shape` and `ori_shape` of the image.
+            output: Of the last stage, for this frame alone.
+            frame: Its sizes.
 
         Returns:
-            segments, and the semantic map (H, W) in which pixels without a segment have the most likely stuff class.
+            segments, and the semantic map (H, W), model classes, in which pixels without a segment
+            have the most likely stuff class.
         """
-        cfg = self.test_cfg
-        kernels, labels, scores = select_kernels(output.cls_logits[index].sigmoid(), self.rpn_head.num_proposals,
-                                                 self.num_thing_classes, cfg['max_per_img'])
-        masks = rescale_masks(output.mask_logits[index][kernels], self.roi_head.mask_head[-1].mask_upsample_stride,
-                              batch_input_shape, meta['img_shape'], meta['ori_shape'])
-        num_things = int((labels < self.num_thing_classes).sum())
-        candidates = KernelMasks(masks, scores, labels, kernels, num_things)
-        if cfg['merge_joint']:
-            segments = merge_joint(candidates, cfg['instance_score_thr'], cfg['overlap_thr'], cfg['mask_thr'])
-        else:
-            segments = merge_things_first(candidates, cfg['instance_score_thr'], cfg['iou_thr'], cfg['stuff_max_area'], cfg['mask_thr'])
+        scores = output.predictions['classes'][0].sigmoid()
+        chosen = select_kernels(scores, self.kernel_set, self.fusion.max_per_img)
+        mask_logits = output.predictions['masks'][:, chosen.kernels]
+        mask_logits = self.roi_head.mask_head[-1].upsample({'masks': mask_logits})['masks'][0]
+        masks = rescale_masks(mask_logits, frame.image.shape[-2:], frame.size, frame.original_size)
+        candidates = Candidates(masks, chosen)
+        segments = merge(candidates, self.fusion)
         return segments, fill_with_stuff(segments, candidates)
 
+    def identify(
+        self,
+        segments: Segments,
+        output: StageOutput,
+        state: VideoState,
+        frame_number: Optional[int] = None,
+    ) -> Tuple[Tensor, VideoState]:
+        """Instance ids of the segments, (n,) (those of stuff are not read), and the next state.
 
-def frame_result(segments: Segments, semantic: Tensor, instance_ids: Tensor) -> Dict:
-    """Result of a frame as numpy arrays.
+        Images have no past: the ids are the numbers of the segments.
+        """
+        return torch.arange(1, len(segments.rows) + 1, device=segments.map.device), state
 
-    Args:
-        segments: Segments of the frame.
-        semantic: (H, W), model classes.
-        instance_ids: (n,), id of each segment; ids of stuff are not read.
+    def make_result(self, segments: Segments, semantic: Tensor, ids: Tensor) -> FrameResult:
+        """Bring a result to the CPU and to the class ids of the data set.
 
-    Returns:
-        `semantic`: (H, W), uint8, model classes;
-        `instance`: (H, W), int32, instance or track id, 0 = stuff or no id;
-        `segments`: list of dicts `label` (model class), `score` (0..1), `area` (pixels), `instance_id` (as in `instance`).
-    """
-    ids = instance_ids * segments.is_thing
-    instance = torch.cat([ids.new_zeros(1), ids])[segments.map]
-    rows = zip(segments.labels.tolist(), segments.scores.tolist(), segments.areas.tolist(), ids.tolist())
-    return dict(
-        semantic=semantic.to(torch.uint8).cpu().numpy(),
-        instance=instance.to(torch.int32).cpu().numpy(),
-        segments=[dict(label=label, score=score, area=area, instance_id=i) for label, score, area, i in rows])
+        Args:
+            segments: Segments of the frame.
+            semantic: (H, W), model classes.
+            ids: (n,), instance id of each segment; those of stuff are not read.
+        """
+        rows, ids = segments.rows, ids * segments.rows.is_thing
+        instance = torch.cat([ids.new_zeros(1), ids])[segments.map]
+        classes = self.label_space.model_to_train
+        return FrameResult(
+            semantic=classes[semantic.to(torch.uint8).cpu().numpy()],
+            instance=instance.to(torch.int32).cpu().numpy(),
+            segments=SegmentRows(
+                labels=classes[rows.labels.cpu().numpy()].astype(np.int64),
+                scores=rows.scores.float().cpu().numpy(),
+                areas=rows.areas.cpu().numpy(),
+                ids=ids.cpu().numpy(),
+            ),
+        )

@@ -1,4 +1,5 @@
 """Colours of classes and tracks, and segments drawn over images (pure functions on arrays)."""
+
 from typing import Optional
 
 import cv2
@@ -21,7 +22,8 @@ def colour_semantic(semantic: np.ndarray, label_space: LabelSpace) -> np.ndarray
 
 
 def track_colours(ids: np.ndarray) -> np.ndarray:
-    """Colour of each track id: the same in all frames and programs, and far apart for neighbouring ids.
+    """Colour of each track id: the same in all frames and programs, and far apart for neighbouring
+    ids.
 
     Args:
         ids: Integers of any shape, 0 = no track.
@@ -30,12 +32,17 @@ def track_colours(ids: np.ndarray) -> np.ndarray:
         The shape of `ids` plus (3,), uint8 RGB; no track is black.
     """
     flat = np.asarray(ids, np.int64).ravel()
-    unique, index = np.unique(np.append(flat, 0), return_inverse=True)  # never empty: OpenCV converts no empty image
-    # Steps of the golden ratio spread hues evenly for any number of ids; saturation and value vary at other rates.
+    unique, index = np.unique(
+        np.append(flat, 0), return_inverse=True
+    )  # never empty: OpenCV converts no empty image
+    # Steps of the golden ratio spread hues evenly for any number of ids; saturation and value vary
+    # at other rates.
     hue = unique * 0.61803398875 % 1 * 360
     saturation = 0.55 + 0.4 * (unique * 0.754877666 % 1)
     value = 0.75 + 0.25 * (unique * 0.569840291 % 1)
-    colours = cv2.cvtColor(np.stack([hue, saturation, value], -1).astype(np.float32)[None], cv2.COLOR_HSV2RGB)[0]
+    colours = cv2.cvtColor(
+        np.stack([hue, saturation, value], -1).astype(np.float32)[None], cv2.COLOR_HSV2RGB
+    )[0]
     colours[unique == 0] = 0
     return (255 * colours + 0.5).astype(np.uint8)[index[:-1]].reshape(*np.shape(ids), 3)
 
@@ -55,9 +62,17 @@ def contours(codes: np.ndarray) -> np.ndarray:
     return edge
 
 
-def draw_tracks(image: np.ndarray, semantic: np.ndarray, instance: np.ndarray, label_space: LabelSpace, alpha: float = 0.6,
-                scale: int = 1, with_ids: bool = True) -> np.ndarray:
-    """A frame with its segments: things in the colours of their tracks, with contours and ids, stuff in faint class colours.
+def draw_tracks(
+    image: np.ndarray,
+    semantic: np.ndarray,
+    instance: np.ndarray,
+    label_space: LabelSpace,
+    alpha: float = 0.6,
+    scale: int = 1,
+    with_ids: bool = True,
+) -> np.ndarray:
+    """A frame with its segments: things in the colours of their tracks, with contours and ids,
+    stuff in faint class colours.
 
     Args:
         image: (H, W, 3), uint8 RGB.
@@ -89,17 +104,32 @@ def draw_tracks(image: np.ndarray, semantic: np.ndarray, instance: np.ndarray, l
 
 
 def _write_ids(picture: np.ndarray, codes: np.ndarray) -> None:
-    """Write the track id onto each segment of `codes` (H, W; -1 = none) that is large enough, in place."""
+    """Write the track id onto each segment of `codes` (H, W; -1 = none) that is large enough, in
+    place."""
     rows, cols = np.nonzero(codes >= 0)
     ids, index, counts = np.unique(codes[rows, cols], return_inverse=True, return_counts=True)
-    centres = np.stack([np.bincount(index, cols, len(ids)), np.bincount(index, rows, len(ids))], 1) / np.maximum(counts, 1)[:, None]
+    centres = (
+        np.stack([np.bincount(index, cols, len(ids)), np.bincount(index, rows, len(ids))], 1)
+        / np.maximum(counts, 1)[:, None]
+    )
     for code, count, (x, y) in zip(ids, counts, centres):
         if count >= 400:
-            text = str(code & 0xffff)
+            text = str(code & 0xFFFF)
             (width, height), _ = cv2.getTextSize(text, cv2.FONT_HERSHEY_SIMPLEX, 0.4, 1)
             origin = (int(x - width / 2), int(y + height / 2))
-            cv2.putText(picture, text, origin, cv2.FONT_HERSHEY_SIMPLEX, 0.4, (0, 0, 0), 3, cv2.LINE_AA)
-            cv2.putText(picture, text, origin, cv2.FONT_HERSHEY_SIMPLEX, 0.4, (255, 255, 255), 1, cv2.LINE_AA)
+            cv2.putText(
+                picture, text, origin, cv2.FONT_HERSHEY_SIMPLEX, 0.4, (0, 0, 0), 3, cv2.LINE_AA
+            )
+            cv2.putText(
+                picture,
+                text,
+                origin,
+                cv2.FONT_HERSHEY_SIMPLEX,
+                0.4,
+                (255, 255, 255),
+                1,
+                cv2.LINE_AA,
+            )
 
 
 def enlarge(array: np.ndarray, scale: int, interpolation: Optional[int] = None) -> np.ndarray:

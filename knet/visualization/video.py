@@ -1,7 +1,8 @@
 """Pictures and videos of whole sequences."""
+
 import os
 from pathlib import Path
-from typing import List, Optional, Sequence, Tuple
+from typing import Any, List, Optional, Sequence, Tuple
 
 import cv2
 import imageio_ffmpeg
@@ -27,29 +28,42 @@ class VideoWriter:
     def __init__(self, path: Path, fps: int):
         self.path, self.fps = Path(path), fps
         self.partial = self.path.with_name(f'.{self.path.stem}.{os.getpid()}.part.mp4')
-        self._writer = None
+        self._writer: Any = None
         self._shape: Tuple[int, ...] = ()
 
     def add(self, frame: np.ndarray) -> None:
-        """Append a frame, (H, W, 3) uint8 RGB with even sides; all frames have the size of the first.
+        """Append a frame, (H, W, 3) uint8 RGB with even sides; all frames have the size of the
+        first.
 
         Raises:
             ValueError: another size than the first frame's.
             InputError: the file cannot be written.
         """
-        if self._writer is None:
+        writer = self._writer
+        if writer is None:
             try:
                 self.path.parent.mkdir(parents=True, exist_ok=True)
             except OSError as error:
                 raise InputError(f'cannot write {self.path}: {error.strerror}') from None
             self._shape = frame.shape
-            self._writer = imageio_ffmpeg.write_frames(str(self.partial), frame.shape[1::-1], fps=self.fps, codec='libx264',
-                                                       pix_fmt_out='yuv420p', macro_block_size=2, output_params=['-crf', '20'],
-                                                       ffmpeg_log_level='error')
-            self._writer.send(None)
+            writer = imageio_ffmpeg.write_frames(
+                str(self.partial),
+                frame.shape[1::-1],
+                fps=self.fps,
+                codec='libx264',
+                pix_fmt_out='yuv420p',
+                macro_block_size=2,
+                output_params=['-crf', '20'],
+                ffmpeg_log_level='error',
+            )
+            writer.send(None)
+            self._writer = writer
         if frame.shape != self._shape:
-            raise ValueError(f'{self.path}: a frame of size {frame.shape[:2]} in a video of size {self._shape[:2]}')
-        self._writer.send(np.ascontiguousarray(frame))
+            raise ValueError(
+                f'{self.path}: a frame of size {frame.shape[:2]} in a video of size '
+                f'{self._shape[:2]}'
+            )
+        writer.send(np.ascontiguousarray(frame))
 
     def close(self) -> None:
         """Finish the file; without frames there is none."""
@@ -59,7 +73,8 @@ class VideoWriter:
             os.replace(self.partial, self.path)
 
     def discard(self) -> None:
-        """Give up: nothing is left of the frames so far, and a file of an earlier run stays as it is."""
+        """Give up: nothing is left of the frames so far, and a file of an earlier run stays as it
+        is."""
         if self._writer is not None:
             self._writer.close()
             self._writer = None
@@ -67,7 +82,8 @@ class VideoWriter:
 
 
 def side_by_side(panels: Sequence[Tuple[str, np.ndarray]]) -> np.ndarray:
-    """Panels with captions in one picture: on top of each other where they are wide, else beside each other.
+    """Panels with captions in one picture: on top of each other where they are wide, else beside
+    each other.
 
     Args:
         panels: Caption and (H, W, 3) uint8 RGB picture of each panel, all of one size.
@@ -78,7 +94,16 @@ def side_by_side(panels: Sequence[Tuple[str, np.ndarray]]) -> np.ndarray:
     framed: List[np.ndarray] = []
     for caption, picture in panels:
         bar = np.full((CAPTION_HEIGHT, picture.shape[1], 3), 24, np.uint8)
-        cv2.putText(bar, caption, (8, CAPTION_HEIGHT - 8), cv2.FONT_HERSHEY_SIMPLEX, 0.5, (235, 235, 235), 1, cv2.LINE_AA)
+        cv2.putText(
+            bar,
+            caption,
+            (8, CAPTION_HEIGHT - 8),
+            cv2.FONT_HERSHEY_SIMPLEX,
+            0.5,
+            (235, 235, 235),
+            1,
+            cv2.LINE_AA,
+        )
         framed.append(np.vstack([bar, picture]))
     height, width = panels[0][1].shape[:2]
     whole = np.vstack(framed) if width > 2 * height else np.hstack(framed)
@@ -92,7 +117,8 @@ class SequenceRenderer:
     out/tracks/<folder>/<name>.png      tracks (of images: segments) over the image
     out/videos/<folder>.mp4             input, prediction and ground truth; of videos only
 
-    In a `with` block the last video is finished at the end; after an exception it is discarded, so that no video lacks frames.
+    In a `with` block the last video is finished at the end; after an exception it is discarded, so
+    that no video lacks frames.
 
     Args:
         out_dir: Folder of the pictures.
@@ -114,8 +140,16 @@ class SequenceRenderer:
             self._video = None
         self.close()
 
-    def add(self, folder: str, name: str, image: np.ndarray, semantic: np.ndarray, instance: np.ndarray,
-            gt_semantic: Optional[np.ndarray] = None, gt_instance: Optional[np.ndarray] = None) -> None:
+    def add(
+        self,
+        folder: str,
+        name: str,
+        image: np.ndarray,
+        semantic: np.ndarray,
+        instance: np.ndarray,
+        gt_semantic: Optional[np.ndarray] = None,
+        gt_instance: Optional[np.ndarray] = None,
+    ) -> None:
         """Draw the next frame; frames of a folder come together and make a video.
 
         Args:
@@ -125,19 +159,26 @@ class SequenceRenderer:
             semantic, instance: Prediction, (H, W): train ids and track ids.
             gt_semantic, gt_instance: Ground truth; without it the video has no panel for it.
         """
-        write_png(self.out_dir / 'semantic' / folder / f'{name}.png', colour_semantic(semantic, self.label_space)[..., ::-1])
+        write_png(
+            self.out_dir / 'semantic' / folder / f'{name}.png',
+            colour_semantic(semantic, self.label_space)[..., ::-1],
+        )
         scale = max(1, round(PANEL_WIDTH / image.shape[1]))
         tracks = draw_tracks(image, semantic, instance, self.label_space, scale=scale)
         write_png(self.out_dir / 'tracks' / folder / f'{name}.png', tracks[..., ::-1])
         if not self.fps:
             return
-        if folder != self._folder:
+        if self._video is None or folder != self._folder:
             self.close()
             self._folder = folder
             self._video = VideoWriter(self.out_dir / 'videos' / f'{folder}.mp4', self.fps)
-        panels = [(f'input: {name}', enlarge(image, scale, cv2.INTER_LINEAR)), ('prediction', tracks)]
-        if gt_semantic is not None:
-            panels.append(('ground truth', draw_tracks(image, gt_semantic, gt_instance, self.label_space, scale=scale)))
+        panels = [
+            (f'input: {name}', enlarge(image, scale, cv2.INTER_LINEAR)),
+            ('prediction', tracks),
+        ]
+        if gt_semantic is not None and gt_instance is not None:
+            truth = draw_tracks(image, gt_semantic, gt_instance, self.label_space, scale=scale)
+            panels.append(('ground truth', truth))
         self._video.add(side_by_side(panels))
 
     def close(self) -> None:

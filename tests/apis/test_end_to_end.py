@@ -1,9 +1,12 @@
-"""From a checkpoint in the published layout to PNG files: what tools/test.py writes for a short video.
+"""From a checkpoint in the published layout to PNG files: what tools/test.py writes for a short
+video.
 
-`data/end_to_end/checkpoint.pth` (float16) is a small Video K-Net of the KITTI-STEP config, trained on toy videos for two minutes;
-`video.npz` holds four frames, and the maps for masks that are upsampled by 2 and by 4. Classes and segments were computed a second
-time from the logits on, in float64 with NumPy alone, by the steps of the published code: no pixel differed.
+`fixtures/end_to_end/checkpoint.pth` (float16) is a small Video K-Net of the KITTI-STEP config,
+trained on toy videos for two minutes; `video.npz` holds four frames, and the maps for masks that
+are upsampled by 2 and by 4. Classes and segments were computed a second time from the logits on, in
+float64 with NumPy alone, by the steps of the published code: no pixel differed.
 """
+
 import numpy as np
 import pytest
 import torch
@@ -11,17 +14,17 @@ from PIL import Image
 
 from knet.step_format import read_panoptic
 from tests.conftest import ROOT, run_tool
+from tests.models.test_reference import R50
 
-FOLDER = ROOT / 'tests' / 'data' / 'end_to_end'
+FOLDER = ROOT / 'tests' / 'fixtures' / 'end_to_end'
 CONFIG = """
-_base_ = r'{root}/configs/det/video_knet_kitti_step/video_knet_s3_r50_rpn_1x_kitti_step_sigmoid_stride2_mask_embed_link_ffn_joint_train.py'
+_base_ = r'{root}/configs/det/{r50}'
 model = dict(
     backbone=dict(depth=18, base_channels=8, norm_cfg=dict(type='BN'), init_cfg=None),
-    neck=dict(in_channels=[8, 16, 32, 64], out_channels=32),
-    rpn_head=dict(num_proposals=16, in_channels=32, out_channels=32,
-                  localization_fpn=dict(feat_channels=32, positional_encoding=dict(num_feats=16))),
-    roi_head=dict(mask_head=dict(num_proposals=16, in_channels=32, feedforward_channels=64)),
-    track_head=dict(in_channels=32, fc_out_channels=32, embed_channels=32),
+    num_proposals=16,
+    channels=32,
+    neck=dict(in_channels=[8, 16, 32, 64]),
+    roi_head=dict(mask_head=dict(feedforward_channels=64)),
     test_cfg=dict(overlap_thr=0.3))
 """
 
@@ -30,13 +33,25 @@ model = dict(
 def inputs(tmp_path_factory):
     """Config, checkpoint as the published code writes it, and data root, below one folder."""
     folder = tmp_path_factory.mktemp('end_to_end')
-    (folder / 'config.py').write_text(CONFIG.format(root=ROOT))
+    (folder / 'config.py').write_text(CONFIG.format(root=ROOT, r50=R50))
     state = torch.load(FOLDER / 'checkpoint.pth', weights_only=True)
     # the published models carry the link layers in every stage and use those of the last one
-    links = {name: value for name, value in state.items() if name.startswith(('roi_head.mask_head.2.attention_previous',
-                                                                              'roi_head.mask_head.2.link_ffn'))}
-    copies = {name.replace('mask_head.2', f'mask_head.{stage}'): torch.zeros_like(value) for name, value in links.items() for stage in (0, 1)}
-    torch.save(dict(state_dict={**state, **copies}, meta=dict(CLASSES=('road',))), folder / 'checkpoint.pth')
+    links = {
+        name: value
+        for name, value in state.items()
+        if name.startswith(
+            ('roi_head.mask_head.2.attention_previous', 'roi_head.mask_head.2.link_ffn')
+        )
+    }
+    copies = {
+        name.replace('mask_head.2', f'mask_head.{stage}'): torch.zeros_like(value)
+        for name, value in links.items()
+        for stage in (0, 1)
+    }
+    torch.save(
+        dict(state_dict={**state, **copies}, meta=dict(CLASSES=('road',))),
+        folder / 'checkpoint.pth',
+    )
     split = folder / 'video_sequence' / 'val'
     split.mkdir(parents=True)
     for frame, image in enumerate(np.load(FOLDER / 'video.npz')['images']):
@@ -46,8 +61,16 @@ def inputs(tmp_path_factory):
 
 @pytest.mark.parametrize('factor', [2, 4])
 def test_maps_of_a_published_checkpoint(inputs, tmp_path, factor):
-    done = run_tool('test', inputs / 'config.py', inputs / 'checkpoint.pth', '--out', tmp_path, '--cfg-options',
-                    f'data.test.data_root={inputs}', f'model.roi_head.mask_head.mask_upsample_stride={factor}')
+    done = run_tool(
+        'test',
+        inputs / 'config.py',
+        inputs / 'checkpoint.pth',
+        '--out',
+        tmp_path,
+        '--cfg-options',
+        f'data.root={inputs}',
+        f'model.roi_head.mask_head.branches.masks.upsample_stride={factor}',
+    )
     assert done.returncode == 0, done.stderr[-3000:]
     video, other = np.load(FOLDER / 'video.npz'), {2: 4, 4: 2}[factor]
     differs = 0

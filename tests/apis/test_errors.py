@@ -1,4 +1,5 @@
 """Bad input to the command lines: one clear line, exit status 1, nothing half-written."""
+
 import importlib.util
 import logging
 import shutil
@@ -9,18 +10,23 @@ import pytest
 import torch
 from mmcv.utils.logging import logger_initialized
 
+from knet.apis import build_model, load_config
+from knet.models.checkpoint import published_state_dict
 from knet.step_format import scan_split, write_panoptic
 from tests.conftest import ROOT, assert_one_line_error, run_tool
+from tests.models.test_reference import R50
 
 CONFIG = str(ROOT / 'configs/det/toy_step/video_knet_s3_r18_toy_step.py')
-TRAIN_ROOT, TEST_ROOT = 'data.train.dataset.data_root', 'data.test.data_root'
+DATA_ROOT = 'data.root'
 
 
 @pytest.fixture
 def call(monkeypatch, capsys):
     """Call a tool in this process; gives its one line on stderr."""
+
     def call_tool(tool, *args):
         from knet.errors import report_input_errors
+
         spec = importlib.util.spec_from_file_location(tool, ROOT / 'tools' / f'{tool}.py')
         module = importlib.util.module_from_spec(spec)
         spec.loader.exec_module(module)
@@ -31,8 +37,11 @@ def call(monkeypatch, capsys):
         with pytest.raises(SystemExit) as ended, report_input_errors():
             module.main()
         assert ended.value.code == 1
-        line, = [text for text in capsys.readouterr().err.splitlines() if text.startswith('error: ')]
+        (line,) = [
+            text for text in capsys.readouterr().err.splitlines() if text.startswith('error: ')
+        ]
         return line
+
     return call_tool
 
 
@@ -40,18 +49,84 @@ def call(monkeypatch, capsys):
 def copy(toy_root, tmp_path):
     """A copy of the toy videos that may be damaged, and its training frames."""
     shutil.copytree(toy_root / 'video_sequence', tmp_path / 'copy' / 'video_sequence')
-    return tmp_path / 'copy', next(iter(scan_split(tmp_path / 'copy' / 'video_sequence' / 'train').values()))
+    return tmp_path / 'copy', next(
+        iter(scan_split(tmp_path / 'copy' / 'video_sequence' / 'train').values())
+    )
 
 
-@pytest.mark.parametrize('options, message', [
-    (['modle.type=KNet'], "the config has no key 'modle'; did you mean model?"),
-    (['model.backbone.dept=18'], "model.backbone has no key 'dept'; did you mean model.backbone.depth?"),
-    (['data.train.dataset.pipelin=3'], 'did you mean data.train.dataset.pipeline?'),
-    (['model.backbone.depth.deep=3'], "model.backbone.depth has no key 'deep'"),
-])
+@pytest.mark.parametrize(
+    'options, message',
+    [
+        (['modle.type=KNet'], "the config has no key 'modle'; did you mean model?"),
+        (
+            ['model.backbone.dept=18'],
+            "model.backbone has no key 'dept'; did you mean model.backbone.depth?",
+        ),
+        (['data.train.crop_siz=3'], 'did you mean data.train.crop_size?'),
+        (['model.backbone.depth.deep=3'], "model.backbone.depth has no key 'deep'"),
+    ],
+)
 def test_unknown_option(call, tmp_path, options, message):
-    assert message in call('train', CONFIG, '--work-dir', tmp_path / 'new', '--cfg-options', *options)
+    assert message in call(
+        'train', CONFIG, '--work-dir', tmp_path / 'new', '--cfg-options', *options
+    )
     assert not (tmp_path / 'new').exists()
+
+
+def test_classes_stand_in_the_data_set_alone(call, tiny_config, tmp_path):
+    """A model of other classes than its data set cannot be asked for."""
+    config = tmp_path / 'five.py'
+    config.write_text(f"_base_ = r'{tiny_config}'\nmodel = dict(num_thing_classes=5)\n")
+    line = call('train', config, '--work-dir', tmp_path / 'w')
+    assert 'the model of the config cannot be built' in line and 'num_thing_classes' in line
+    args = ('--work-dir', tmp_path / 'w', '--cfg-options', 'data.name=kity')
+    line = call('train', tiny_config, *args)
+    assert "unknown data set 'kity'; there are cityscapes_step, kitti_step" in line
+
+
+@pytest.mark.parametrize(
+    'option, message',
+    [
+        ('data.train.scale=5', 'scale must be two positive numbers, got 5'),
+        ('data.train.crop_size=[1]', 'crop_size must be two positive numbers'),
+        ('data.train.ratio_range=1.0', 'ratio_range must be two positive numbers'),
+        ('data.train.flip_ratio=abc', 'flip_ratio must be a number from 0 to 1'),
+        ('data.train.ref_offsets=abc', 'ref_offsets must be a list of whole numbers'),
+        ('data.train.repeat=0', 'repeat must be a whole number from 1 on, got 0'),
+        ('data.root=5', 'root must be the path of a folder, got 5'),
+        ('data.samples_per_gpu=0', 'data.samples_per_gpu must be a whole number from 1 on'),
+        ('data.workers_per_gpu=-1', 'data.workers_per_gpu must be a whole number from 0 on'),
+        ('model.roi_head.num_stages=0', 'the model of the config cannot be built'),
+        ('model.roi_head.mask_head.num_heads=7', 'the model of the config cannot be built'),
+        ('optimizer.type=Nope', 'optimizer, runner or hooks of the config cannot be built'),
+        ('lr_config.policy=nope', 'optimizer, runner or hooks of the config cannot be built'),
+        ('task=image_panoptic', 'task image_panoptic gives a VideoKNet 0 reference frames'),
+        ('task=depth', "unknown task 'depth'; expected task = '...', one of image_panoptic"),
+    ],
+)
+def test_settings_of_another_type_or_range(call, tiny_config, tmp_path, option, message):
+    args = ('--work-dir', tmp_path / 'w', '--no-validate', '--cfg-options', option)
+    assert message in call('train', tiny_config, *args)
+    assert not list((tmp_path / 'w').glob('*.pth'))
+
+
+def test_missing_ground_truth_of_the_validation_is_found_at_once(call, tiny_config, copy, tmp_path):
+    root, _ = copy
+    next((root / 'video_sequence' / 'val').glob('*_panoptic.png')).unlink()
+    args = ('--work-dir', tmp_path / 'w', '--cfg-options', f'{DATA_ROOT}={root}')
+    assert 'has no ground truth; the split cannot be evaluated' in call('train', tiny_config, *args)
+
+
+def test_resuming_from_weights_alone_and_executing_nothing(call, tiny_config, tmp_path):
+    """mmcv would run the config that a checkpoint holds."""
+    model = build_model(load_config(tiny_config))
+    weights = published_state_dict(model)
+    code = f"import os\nos.mkdir(r'{tmp_path}/executed')\n"
+    for meta in ({}, dict(config=code, epoch=1, iter=2)):
+        torch.save(dict(state_dict=weights, meta=meta), tmp_path / 'weights.pth')
+        args = ('--work-dir', tmp_path / 'w', '--resume-from', tmp_path / 'weights.pth')
+        assert 'holds no state of a training run' in call('train', tiny_config, *args)
+    assert not (tmp_path / 'executed').exists()
 
 
 def test_missing_config(call, tmp_path):
@@ -59,23 +134,45 @@ def test_missing_config(call, tmp_path):
 
 
 def test_missing_data_root(call, tiny_config, tmp_path):
-    line = call('train', tiny_config, '--work-dir', tmp_path / 'w', '--cfg-options', f'{TRAIN_ROOT}={tmp_path}/nothing')
+    line = call(
+        'train',
+        tiny_config,
+        '--work-dir',
+        tmp_path / 'w',
+        '--cfg-options',
+        f'{DATA_ROOT}={tmp_path}/nothing',
+    )
     assert 'nothing/video_sequence/train is not a folder' in line
 
 
 def test_empty_split(call, tiny_config, tmp_path):
     (tmp_path / 'video_sequence' / 'train').mkdir(parents=True)
-    assert 'holds no frames' in call('train', tiny_config, '--work-dir', tmp_path / 'w', '--cfg-options', f'{TRAIN_ROOT}={tmp_path}')
+    assert 'holds no images' in call(
+        'train',
+        tiny_config,
+        '--work-dir',
+        tmp_path / 'w',
+        '--cfg-options',
+        f'{DATA_ROOT}={tmp_path}',
+    )
 
 
 def test_image_without_map(call, tiny_config, copy, tmp_path):
     root, frames = copy
     frames[min(frames)]['panoptic'].unlink()
-    assert 'has an image but no map' in call('train', tiny_config, '--work-dir', tmp_path / 'w', '--cfg-options', f'{TRAIN_ROOT}={root}')
+    assert 'has an image but no map' in call(
+        'train', tiny_config, '--work-dir', tmp_path / 'w', '--cfg-options', f'{DATA_ROOT}={root}'
+    )
 
 
-@pytest.mark.parametrize('damage, message', [('truncate', 'is not a readable image'), ('size', 'its image (64, 128)'),
-                                             ('class', 'class id 77 is outside 0..18 and 255')])
+@pytest.mark.parametrize(
+    'damage, message',
+    [
+        ('truncate', 'is not a readable image'),
+        ('size', 'its image (64, 128)'),
+        ('class', 'class id 77 is outside 0..18 and 255'),
+    ],
+)
 @pytest.mark.parametrize('workers', [0, 1])
 def test_bad_maps_end_training(call, tiny_config, copy, tmp_path, damage, message, workers):
     root, frames = copy
@@ -84,10 +181,22 @@ def test_bad_maps_end_training(call, tiny_config, copy, tmp_path, damage, messag
         if damage == 'truncate':
             path.write_bytes(path.read_bytes()[:100])
         else:
-            semantic = np.full((64, 128) if damage == 'class' else (60, 128), 77 if damage == 'class' else 0, np.uint8)
+            semantic = np.full(
+                (64, 128) if damage == 'class' else (60, 128),
+                77 if damage == 'class' else 0,
+                np.uint8,
+            )
             write_panoptic(path, semantic, np.zeros(semantic.shape, np.int32))
-    line = call('train', tiny_config, '--work-dir', tmp_path / 'w', '--no-validate', '--cfg-options', f'{TRAIN_ROOT}={root}',
-                f'data.workers_per_gpu={workers}')
+    line = call(
+        'train',
+        tiny_config,
+        '--work-dir',
+        tmp_path / 'w',
+        '--no-validate',
+        '--cfg-options',
+        f'{DATA_ROOT}={root}',
+        f'data.workers_per_gpu={workers}',
+    )
     assert message in line and str(root) in line
     assert not list((tmp_path / 'w').glob('*.pth'))
 
@@ -97,33 +206,53 @@ def test_checkpoint_of_another_model(call, tiny_config, tmp_path):
     for tool, args in (('train', ['--load-from', tmp_path / 'other.pth']), ('test', [])):
         if tool == 'test':
             args = [tmp_path / 'other.pth', '--out', tmp_path / 'out']
-        line = call(tool, tiny_config, *args, *(['--work-dir', tmp_path / 'w'] if tool == 'train' else []))
+        line = call(
+            tool, tiny_config, *args, *(['--work-dir', tmp_path / 'w'] if tool == 'train' else [])
+        )
         assert 'is of another model than VideoKNet' in line
     assert not (tmp_path / 'out').exists()
 
 
 def test_unwritable_work_dir(call, tiny_config, tmp_path):
     (tmp_path / 'file').touch()
-    assert 'cannot be written to' in call('train', tiny_config, '--work-dir', tmp_path / 'file' / 'w')
+    assert 'cannot be written to' in call(
+        'train', tiny_config, '--work-dir', tmp_path / 'file' / 'w'
+    )
 
 
 def test_pretrained_backbone_that_cannot_be_fetched(call, toy_root, tmp_path):
-    config = ROOT / 'configs/det/video_knet_kitti_step/video_knet_s3_r50_rpn_1x_kitti_step_sigmoid_stride2_mask_embed_link_ffn_joint_train.py'
-    line = call('train', config, '--work-dir', tmp_path, '--no-validate', '--cfg-options', f'{TRAIN_ROOT}={toy_root}',
-                f'model.backbone.init_cfg.checkpoint={tmp_path}/none.pth')
+    config = ROOT / 'configs/det' / R50
+    line = call(
+        'train',
+        config,
+        '--work-dir',
+        tmp_path,
+        '--no-validate',
+        '--cfg-options',
+        f'{DATA_ROOT}={toy_root}',
+        f'model.backbone.init_cfg.checkpoint={tmp_path}/none.pth',
+    )
     assert 'none.pth cannot be loaded' in line and 'model.backbone.init_cfg=None' in line
 
 
 def test_as_a_process(tiny_config, tmp_path):
-    assert_one_line_error(run_tool('train', tiny_config, '--work-dir', tmp_path, '--load-from', tmp_path / 'none.pth'),
-                          'checkpoint', 'none.pth does not exist')
+    assert_one_line_error(
+        run_tool(
+            'train', tiny_config, '--work-dir', tmp_path, '--load-from', tmp_path / 'none.pth'
+        ),
+        'checkpoint',
+        'none.pth does not exist',
+    )
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason='float16 is no error where there is a GPU')
-@pytest.mark.parametrize('options, message', [
-    (['fp16.loss_scale=dynamic'], 'fp16 needs a GPU; on the CPU use bf16=True'),
-    (['fp16.loss_scale=dynamic', 'bf16=True'], 'exclude each other'),
-    (['fp16.scale=dynamic'], "fp16 must be dict(loss_scale='dynamic')"),
-])
+@pytest.mark.parametrize(
+    'options, message',
+    [
+        (['fp16.loss_scale=dynamic'], 'fp16 needs a GPU; on the CPU use bf16=True'),
+        (['fp16.loss_scale=dynamic', 'bf16=True'], 'exclude each other'),
+        (['fp16.scale=dynamic'], "fp16 must be dict(loss_scale='dynamic')"),
+    ],
+)
 def test_precision_that_cannot_be_had(call, tiny_config, tmp_path, options, message):
     assert message in call('train', tiny_config, '--work-dir', tmp_path, '--cfg-options', *options)

@@ -1,4 +1,5 @@
 """Real runs of tools/train.py, tools/test.py and tools/dist_train.sh on small toy videos."""
+
 import json
 import os
 import re
@@ -16,7 +17,7 @@ from tests.conftest import ROOT, run, run_tool, train_once
 
 def losses(log_dir):
     """Losses of all iterations, from the json log of a run."""
-    log, = log_dir.glob('*.log.json')
+    (log,) = log_dir.glob('*.log.json')
     rows = [json.loads(line) for line in log.read_text().splitlines()]
     return [row['loss'] for row in rows if row.get('mode') == 'train']
 
@@ -37,15 +38,28 @@ def test_training_writes_checkpoints_and_reports_stq_and_vpq(trained):
 
 def test_same_seed_gives_the_same_losses_and_another_seed_others(trained, tiny_config, tmp_path):
     for name, seed in (('same', 3), ('other', 4)):
-        run_tool('train', tiny_config, '--work-dir', tmp_path / name, '--seed', seed, '--no-validate')
+        run_tool(
+            'train', tiny_config, '--work-dir', tmp_path / name, '--seed', seed, '--no-validate'
+        )
     assert len(losses(trained[0])) == 4
     assert losses(tmp_path / 'same') == losses(trained[0])
     assert losses(tmp_path / 'other') != losses(trained[0])
 
 
 def test_training_in_bfloat16_with_checkpointed_backbone(trained, tiny_config, tmp_path):
-    done = run_tool('train', tiny_config, '--work-dir', tmp_path, '--seed', 3, '--no-validate', '--cfg-options', 'bf16=True',
-                    'model.backbone.with_cp=True', 'runner.max_epochs=1')
+    done = run_tool(
+        'train',
+        tiny_config,
+        '--work-dir',
+        tmp_path,
+        '--seed',
+        3,
+        '--no-validate',
+        '--cfg-options',
+        'bf16=True',
+        'model.backbone.with_cp=True',
+        'runner.max_epochs=1',
+    )
     assert done.returncode == 0, done.stderr[-3000:]
     exact = losses(trained[0])[:2]
     assert losses(tmp_path) != exact and losses(tmp_path) == pytest.approx(exact, rel=0.05)
@@ -54,15 +68,21 @@ def test_training_in_bfloat16_with_checkpointed_backbone(trained, tiny_config, t
 def test_resumed_run_goes_on_after_the_checkpoint(trained, tiny_config, tmp_path):
     os.link(trained[0] / 'epoch_1.pth', tmp_path / 'epoch_1.pth')
     os.symlink('epoch_1.pth', tmp_path / 'latest.pth')
-    done = run_tool('train', tiny_config, '--work-dir', tmp_path, '--seed', 3, '--no-validate', '--auto-resume')
+    done = run_tool(
+        'train', tiny_config, '--work-dir', tmp_path, '--seed', 3, '--no-validate', '--auto-resume'
+    )
     assert 'resumed epoch 1, iter 2' in done.stderr and len(losses(tmp_path)) == 2
     state = torch.load(tmp_path / 'epoch_2.pth', weights_only=True)
     assert state['meta']['epoch'] == 2 and state['meta']['iter'] == 4
 
 
-def test_predictions_have_the_images_size_and_are_evaluated(trained, tiny_config, toy_root, tmp_path):
+def test_predictions_have_the_images_size_and_are_evaluated(
+    trained, tiny_config, toy_root, tmp_path
+):
     out, show = tmp_path / 'results', tmp_path / 'show'
-    done = run_tool('test', tiny_config, trained[0] / 'latest.pth', '--out', out, '--show-dir', show, '--eval')
+    done = run_tool(
+        'test', tiny_config, trained[0] / 'latest.pth', '--out', out, '--show-dir', show, '--eval'
+    )
     assert done.returncode == 0, done.stderr[-3000:]
     assert 'STQ' in done.stdout and 'VPQ' in done.stdout
     figures = json.loads((out / 'metrics.json').read_text())
@@ -72,33 +92,71 @@ def test_predictions_have_the_images_size_and_are_evaluated(trained, tiny_config
             name = f'{sequence}/{sequence:06d}_{frame:06d}.png'
             semantic, _ = read_panoptic(out / 'panoptic' / name)
             assert semantic.shape == read_png(files['leftImg8bit']).shape[:2]
-            assert read_png(show / 'semantic' / name).shape == (64, 128, 3) and (show / 'tracks' / name).exists()
+            assert (
+                read_png(show / 'semantic' / name).shape == (64, 128, 3)
+                and (show / 'tracks' / name).exists()
+            )
         assert (show / 'videos' / f'{sequence}.mp4').stat().st_size > 1000
 
 
 def test_two_processes_write_the_same_predictions_as_one(trained, tiny_config, tmp_path):
     args = ['tools/test.py', tiny_config, trained[0] / 'latest.pth', '--out']
     one = run(sys.executable, *args, tmp_path / 'one')
-    two = run(sys.executable, '-m', 'torch.distributed.run', '--standalone', '--nproc_per_node', 2, *args, tmp_path / 'two',
-              '--launcher', 'pytorch', '--eval', 'STQ')
+    two = run(
+        sys.executable,
+        '-m',
+        'torch.distributed.run',
+        '--standalone',
+        '--nproc_per_node',
+        2,
+        *args,
+        tmp_path / 'two',
+        '--launcher',
+        'pytorch',
+        '--eval',
+        'STQ',
+    )
     assert one.returncode == two.returncode == 0, two.stderr[-3000:]
-    files = [{path.relative_to(tmp_path / name): path.read_bytes() for path in (tmp_path / name / 'panoptic').glob('*/*.png')}
-             for name in ('one', 'two')]
+    files = [
+        {
+            path.relative_to(tmp_path / name): path.read_bytes()
+            for path in (tmp_path / name / 'panoptic').glob('*/*.png')
+        }
+        for name in ('one', 'two')
+    ]
     assert files[0] == files[1] and len(files[0]) == 8
     assert two.stdout.count('STQ by class') == 1
 
 
 def test_earlier_predictions_do_not_mix_with_new_ones(trained, tiny_config, tmp_path):
-    stale, foreign = tmp_path / 'panoptic' / '2' / '000002_009999.png', tmp_path / 'panoptic' / 'notes.txt'
+    stale, foreign = (
+        tmp_path / 'panoptic' / '2' / '000002_009999.png',
+        tmp_path / 'panoptic' / 'notes.txt',
+    )
     stale.parent.mkdir(parents=True)
     stale.touch()
     foreign.touch()
-    assert run_tool('test', tiny_config, trained[0] / 'latest.pth', '--out', tmp_path, '--eval', 'STQ').returncode == 0
+    assert (
+        run_tool(
+            'test', tiny_config, trained[0] / 'latest.pth', '--out', tmp_path, '--eval', 'STQ'
+        ).returncode
+        == 0
+    )
     assert not stale.exists() and foreign.exists()
 
 
 def test_two_processes_train_one_model_on_streams_of_their_own(tiny_config, tmp_path):
-    done = run('sh', 'tools/dist_train.sh', 'toy', tiny_config, 2, tmp_path, '--seed', 3, PYTHON=sys.executable)
+    done = run(
+        'sh',
+        'tools/dist_train.sh',
+        'toy',
+        tiny_config,
+        2,
+        tmp_path,
+        '--seed',
+        3,
+        PYTHON=sys.executable,
+    )
     assert done.returncode == 0, done.stderr[-3000:]
     assert len(losses(tmp_path)) == 2  # 8 frames, 2 processes, batches of 4: one iteration an epoch
     assert len(list(tmp_path.glob('*.log'))) == 1 and len(list(tmp_path.glob('epoch_*.pth'))) == 2
@@ -111,12 +169,11 @@ def test_ranks_agree_on_weights_and_draw_different_numbers(tmp_path):
 import sys, numpy as np, torch
 import torch.distributed as dist
 from mmcv.runner import set_random_seed
-from knet.apis import init_distributed, load_config, shared_seed
-from knet.apis.train import build_model
+from knet.apis import build_model, init_distributed, load_config, shared_seed
 init_distributed('pytorch')
 seed = shared_seed(None)
 set_random_seed(seed)
-model = build_model(load_config(sys.argv[1]), None, False, None)
+model = build_model(load_config(sys.argv[1]))
 set_random_seed(seed + dist.get_rank())
 weights = torch.stack([parameter.double().sum() for parameter in model.parameters()]).sum().item()
 rows = [None, None]
@@ -126,14 +183,35 @@ assert rows[0][2] != rows[1][2] and rows[0][3] != rows[1][3], rows
 if dist.get_rank() == 0: print('agreed')
 """)
     config = ROOT / 'configs/det/toy_step/video_knet_s3_r18_toy_step.py'
-    done = run(sys.executable, '-m', 'torch.distributed.run', '--standalone', '--nproc_per_node', 2, program, config)
+    done = run(
+        sys.executable,
+        '-m',
+        'torch.distributed.run',
+        '--standalone',
+        '--nproc_per_node',
+        2,
+        program,
+        config,
+    )
     assert 'agreed' in done.stdout, done.stderr[-3000:]
 
 
 def test_killed_run_leaves_whole_checkpoints_and_goes_on(tiny_config, tmp_path):
-    command = [sys.executable, 'tools/train.py', tiny_config, '--work-dir', str(tmp_path), '--seed', '3', '--no-validate',
-               '--cfg-options', 'runner.max_epochs=50']
-    process = subprocess.Popen(command, cwd=ROOT, stderr=subprocess.DEVNULL, env={**os.environ, 'OMP_NUM_THREADS': '1'})
+    command = [
+        sys.executable,
+        'tools/train.py',
+        tiny_config,
+        '--work-dir',
+        str(tmp_path),
+        '--seed',
+        '3',
+        '--no-validate',
+        '--cfg-options',
+        'runner.max_epochs=50',
+    ]
+    process = subprocess.Popen(
+        command, cwd=ROOT, stderr=subprocess.DEVNULL, env={**os.environ, 'OMP_NUM_THREADS': '1'}
+    )
     deadline = time.time() + 120
     while not (tmp_path / 'epoch_2.pth').exists() and time.time() < deadline:
         time.sleep(0.05)
@@ -142,6 +220,14 @@ def test_killed_run_leaves_whole_checkpoints_and_goes_on(tiny_config, tmp_path):
     for path in tmp_path.glob('*.pth'):
         assert torch.load(path, weights_only=True)['meta']['epoch'] >= 1
     epoch = torch.load(tmp_path / 'latest.pth', weights_only=True)['meta']['epoch']
-    done = run_tool('train', tiny_config, '--work-dir', tmp_path, '--no-validate', '--auto-resume', '--cfg-options',
-                    f'runner.max_epochs={epoch + 1}')
+    done = run_tool(
+        'train',
+        tiny_config,
+        '--work-dir',
+        tmp_path,
+        '--no-validate',
+        '--auto-resume',
+        '--cfg-options',
+        f'runner.max_epochs={epoch + 1}',
+    )
     assert done.returncode == 0 and f'resumed epoch {epoch}' in done.stderr

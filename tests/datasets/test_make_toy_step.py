@@ -1,4 +1,5 @@
 """The toy videos: fixed by their arguments, in STEP layout, restartable."""
+
 import json
 
 import numpy as np
@@ -20,17 +21,24 @@ def test_same_arguments_give_the_same_bytes_and_another_seed_others(tmp_path):
         assert make_toy_step(tmp_path / name, seed=seed, **SMALL)
     assert make_toy_step(tmp_path / 'd', seed=0, nproc=2, **SMALL)
     assert contents(tmp_path / 'a') == contents(tmp_path / 'b') == contents(tmp_path / 'd')
-    assert set(contents(tmp_path / 'a')) == set(contents(tmp_path / 'c')) and contents(tmp_path / 'a') != contents(tmp_path / 'c')
+    assert set(contents(tmp_path / 'a')) == set(contents(tmp_path / 'c')) and contents(
+        tmp_path / 'a'
+    ) != contents(tmp_path / 'c')
 
 
 def test_layout_and_values(tmp_path):
     make_toy_step(tmp_path, **SMALL)
     val = scan_split(tmp_path / 'video_sequence' / 'val')
-    assert list(val) == [2, 6] and list(val[2]) == [0, 1, 2] and list(val[6]) == [43, 44, 45]  # not all start at 0
+    assert (
+        list(val) == [2, 6] and list(val[2]) == [0, 1, 2] and list(val[6]) == [43, 44, 45]
+    )  # not all start at 0
     for frames in val.values():
         for files in frames.values():
             semantic, instance = read_panoptic(files['panoptic'])
-            assert read_png(files['leftImg8bit']).shape == (48, 96, 3) and semantic.shape == (48, 96)
+            assert read_png(files['leftImg8bit']).shape == (48, 96, 3) and semantic.shape == (
+                48,
+                96,
+            )
             assert set(np.unique(semantic)) <= {*range(19), 255}
             assert set(np.unique(semantic[instance > 0])) <= {11, 13}
 
@@ -45,7 +53,9 @@ def test_default_videos_hold_what_makes_tracking_hard(tmp_path):
             is_thing = np.isin(semantic, (11, 13))
             row[np.unique(instance[is_thing])] = True
         crowded_frames += visible[:, 0].sum()
-        returning += sum((np.diff(np.flatnonzero(seen)) > 1).any() for seen in visible[:, 1:].T if seen.any())
+        returning += sum(
+            (np.diff(np.flatnonzero(seen)) > 1).any() for seen in visible[:, 1:].T if seen.any()
+        )
     assert returning >= 5 and crowded_frames >= 5
 
 

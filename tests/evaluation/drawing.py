@@ -1,12 +1,16 @@
 """Frames drawn by hand: one letter per pixel."""
+
 import numpy as np
 
 LETTERS = {
     '.': (0, 0),  # road
     'w': (1, 0),  # sidewalk
     'T': (14, 0),  # truck: stuff in the STEP label space
-    'A': (13, 1), 'B': (13, 2), 'C': (13, 3),  # cars
-    'P': (11, 1), 'Q': (11, 2),  # people; P has the id of car A
+    'A': (13, 1),
+    'B': (13, 2),
+    'C': (13, 3),  # cars
+    'P': (11, 1),
+    'Q': (11, 2),  # people; P has the id of car A
     'c': (13, 0),  # a crowd of cars in the ground truth, an untracked car in a prediction
     'x': (255, 0),  # void
     'X': (255, 7),  # void that carries an instance id
@@ -15,7 +19,8 @@ LETTERS = {
 
 
 def draw(*rows):
-    """Class map and instance map, shape (8, 8), from up to eight rows of up to eight letters; the rest is road."""
+    """Class map and instance map, shape (8, 8), from up to eight rows of up to eight letters; the
+    rest is road."""
     semantic, instance = np.zeros((8, 8), np.uint8), np.zeros((8, 8), np.int32)
     for y, row in enumerate(rows):
         for x, letter in enumerate(row):

@@ -1,4 +1,5 @@
 """The tools as a user calls them."""
+
 import json
 import subprocess
 import sys
@@ -18,15 +19,31 @@ def data(tmp_path):
     for sequence in (2, 6):
         for frame in range(3):
             name = frame_name(sequence, frame)
-            write_panoptic(tmp_path / 'data' / 'video_sequence' / 'val' / f'{name}_panoptic.png', *draw('AAAA', 'PP'))
-            write_png(tmp_path / 'data' / 'video_sequence' / 'val' / f'{name}_depth.png', np.full((8, 8), 2560, np.uint16))
-            write_panoptic(tmp_path / 'result' / 'panoptic' / str(sequence) / f'{name}.png', *draw('BBB', 'PP'))
-            write_png(tmp_path / 'result' / 'depth' / str(sequence) / f'{name}.png', np.full((4, 4), 2900, np.uint16))
+            write_panoptic(
+                tmp_path / 'data' / 'video_sequence' / 'val' / f'{name}_panoptic.png',
+                *draw('AAAA', 'PP'),
+            )
+            write_png(
+                tmp_path / 'data' / 'video_sequence' / 'val' / f'{name}_depth.png',
+                np.full((8, 8), 2560, np.uint16),
+            )
+            write_panoptic(
+                tmp_path / 'result' / 'panoptic' / str(sequence) / f'{name}.png', *draw('BBB', 'PP')
+            )
+            write_png(
+                tmp_path / 'result' / 'depth' / str(sequence) / f'{name}.png',
+                np.full((4, 4), 2900, np.uint16),
+            )
     return tmp_path
 
 
 def tool(name, cwd, *arguments):
-    return subprocess.run([sys.executable, ROOT / 'tools' / f'{name}.py', *arguments], cwd=cwd, capture_output=True, text=True)
+    return subprocess.run(
+        [sys.executable, ROOT / 'tools' / f'{name}.py', *arguments],
+        cwd=cwd,
+        capture_output=True,
+        text=True,
+    )
 
 
 def test_stq_tool(data):
@@ -40,9 +57,29 @@ def test_stq_tool(data):
 
 
 def test_vpq_tool_with_everything(data):
-    done = tool('eval_dvpq_step', data, 'result', 'data', '--window-size', '1', '2', '--protocol', 'video-knet', '--nproc', '2',
-                '--depth', '--depth-lambda', '0.2', '--depth-threshold', '1.25', '1.1', '--json', 'out/result.json',
-                '--plot', 'plots')
+    done = tool(
+        'eval_dvpq_step',
+        data,
+        'result',
+        'data',
+        '--window-size',
+        '1',
+        '2',
+        '--protocol',
+        'video-knet',
+        '--nproc',
+        '2',
+        '--depth',
+        '--depth-lambda',
+        '0.2',
+        '--depth-threshold',
+        '1.25',
+        '1.1',
+        '--json',
+        'out/result.json',
+        '--plot',
+        'plots',
+    )
     assert (done.returncode, done.stderr) == (0, '')
     assert 'DVPQ' in done.stdout
     assert 'STQ' not in done.stdout
@@ -58,7 +95,9 @@ def test_vpq_tool_with_everything(data):
 
 def test_bad_input_is_one_line_and_writes_nothing(data):
     (data / 'result' / 'panoptic' / '6' / '000006_000001.png').write_bytes(b'')
-    done = tool('eval_dstq_step', data, 'result', 'data', '--json', 'result.json', '--plot', 'plots')
+    done = tool(
+        'eval_dstq_step', data, 'result', 'data', '--json', 'result.json', '--plot', 'plots'
+    )
     assert done.returncode == 1
     assert done.stdout == ''
     assert done.stderr.startswith('error: sequence 6, frame 1: ')
@@ -66,20 +105,37 @@ def test_bad_input_is_one_line_and_writes_nothing(data):
     assert sorted(path.name for path in data.iterdir()) == ['data', 'result']
 
 
-@pytest.mark.parametrize('arguments, message', [
-    (['--json', 'result'], 'result is a folder; give the path of a file'),
-    (['--plot', 'data/video_sequence/val/000002_000000_panoptic.png'], 'is a file; give the path of a folder'),
-    (['--json', 'data/video_sequence/val/000002_000000_panoptic.png/a.json'], 'is not a writable folder'),
-    (['--split', 'test'], 'holds the splits val')])
+@pytest.mark.parametrize(
+    'arguments, message',
+    [
+        (['--json', 'result'], 'result is a folder; give the path of a file'),
+        (
+            ['--plot', 'data/video_sequence/val/000002_000000_panoptic.png'],
+            'is a file; give the path of a folder',
+        ),
+        (
+            ['--json', 'data/video_sequence/val/000002_000000_panoptic.png/a.json'],
+            'is not a writable folder',
+        ),
+        (['--split', 'test'], 'holds the splits val'),
+    ],
+)
 def test_bad_arguments_end_with_1(data, arguments, message):
     done = tool('eval_dvpq_step', data, 'result', 'data', *arguments)
     assert done.returncode == 1
     assert message in done.stderr
 
 
-@pytest.mark.parametrize('arguments', [
-    ['result'], ['result', 'data', '--window-size', '0'], ['result', 'data', '--protocol', 'other'],
-    ['result', 'data', '--depth-lambda', '-1'], ['result', 'data', '--unknown']])
+@pytest.mark.parametrize(
+    'arguments',
+    [
+        ['result'],
+        ['result', 'data', '--window-size', '0'],
+        ['result', 'data', '--protocol', 'other'],
+        ['result', 'data', '--depth-lambda', '-1'],
+        ['result', 'data', '--unknown'],
+    ],
+)
 def test_wrong_usage_ends_with_2(data, arguments):
     done = tool('eval_dvpq_step', data, *arguments)
     assert (done.returncode, done.stdout) == (2, '')
@@ -87,14 +143,18 @@ def test_wrong_usage_ends_with_2(data, arguments):
 
 
 def test_benchmark(tmp_path):
-    done = tool('benchmark_evaluation', tmp_path, '--frames', '8', '--repeat', '1', '--layout', 'step')
+    done = tool(
+        'benchmark_evaluation', tmp_path, '--frames', '8', '--repeat', '1', '--layout', 'step'
+    )
     assert (done.returncode, done.stderr) == (0, '')
     for part in ('decoding alone', 'histogram', 'metric', 'whole run', 'peak memory'):
         assert part in done.stdout
 
 
 def test_package_imports_neither_torch_nor_mmcv():
-    code = ('import sys, knet.evaluation, knet.evaluation.plots, knet.evaluation.cli; '
-            'print(sorted({"torch", "mmcv", "mmdet"} & set(sys.modules)))')
+    code = (
+        'import sys, knet.evaluation, knet.evaluation.plots, knet.evaluation.cli; '
+        'print(sorted({"torch", "mmcv", "mmdet"} & set(sys.modules)))'
+    )
     done = subprocess.run([sys.executable, '-c', code], cwd=ROOT, capture_output=True, text=True)
     assert (done.stdout, done.stderr) == ('[]\n', '')

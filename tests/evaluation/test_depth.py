@@ -26,14 +26,14 @@ def test_bins_count_the_exceeded_lambdas():
 def test_inliers_include_the_threshold_in_float32():
     truth = depth([100, 100, 100, 80, 0, 100])
     guess = depth([125, 126, 80, 100, 100, 0])
-    inliers, total = count_depth_inliers(guess, truth, (1.25, ))
+    inliers, total = count_depth_inliers(guess, truth, (1.25,))
     assert (inliers.tolist(), total) == ([3], 5)
     # 1.1 has no exact value: 110 / 100 in float32 equals the threshold only if that is float32 too.
-    assert count_depth_inliers(depth([110]), depth([100]), (1.1, ))[0].tolist() == [1]
+    assert count_depth_inliers(depth([110]), depth([100]), (1.1,))[0].tolist() == [1]
 
 
 def evaluate(truth, guess, gt_depth, pred_depth, **options):
-    evaluator = VideoPanopticEvaluator(window_sizes=(1, ), depth=DepthOptions(**options))
+    evaluator = VideoPanopticEvaluator(window_sizes=(1,), depth=DepthOptions(**options))
     add(evaluator, 0, [(truth, guess)], gt_depth=gt_depth, pred_depth=pred_depth)
     return evaluator.result()
 
@@ -66,9 +66,13 @@ def test_dstq():
     dstq = evaluate(['AAAA'], ['AAAA'], truth, guess, thresholds=(1.25, 1.1))['dstq']
     assert dstq['num_pixels'] == 32
     assert dstq['threshold']['1.25'] == {'DSTQ': 1, 'DQ': 1, 'inliers': 32}
-    assert dstq['threshold']['1.1'] == {'DSTQ': pytest.approx(0.75**(1 / 3)), 'DQ': 0.75, 'inliers': 24}
+    assert dstq['threshold']['1.1'] == {
+        'DSTQ': pytest.approx(0.75 ** (1 / 3)),
+        'DQ': 0.75,
+        'inliers': 24,
+    }
     assert dstq['DQ'] == pytest.approx(0.75**0.5)
-    assert dstq['DSTQ'] == pytest.approx(0.75**(1 / 6))
+    assert dstq['DSTQ'] == pytest.approx(0.75 ** (1 / 6))
 
 
 def test_low_resolution_prediction_is_resized():
@@ -79,7 +83,11 @@ def test_low_resolution_prediction_is_resized():
 def test_no_depth_label_means_no_dq():
     nothing = np.zeros((8, 8), np.uint16)
     result = evaluate(['AAAA'], ['AAAA'], nothing, nothing + np.uint16(5))
-    assert (result['dstq']['DQ'], result['dstq']['DSTQ'], result['dstq']['num_pixels']) == (None, None, 0)
+    assert (result['dstq']['DQ'], result['dstq']['DSTQ'], result['dstq']['num_pixels']) == (
+        None,
+        None,
+        0,
+    )
     assert result['dvpq']['DVPQ'] == 1
 
 
@@ -89,14 +97,23 @@ def test_depth_maps_are_needed_and_checked():
     good = np.ones((8, 8), np.uint16)
     with pytest.raises(InputError, match='sequence 3, frame 1: the true depth is missing'):
         evaluator.add_frame(3, 1, *maps, pred_depth=good)
-    with pytest.raises(InputError, match='sequence 3, frame 1: the predicted depth is of type float64'):
+    with pytest.raises(
+        InputError, match='sequence 3, frame 1: the predicted depth is of type float64'
+    ):
         evaluator.add_frame(3, 1, *maps, gt_depth=good, pred_depth=good / 256)
     with pytest.raises(InputError, match=r'the true depth has shape \(4, 8\)'):
         evaluator.add_frame(3, 1, *maps, gt_depth=good[:4], pred_depth=good)
 
 
-@pytest.mark.parametrize('options', [
-    {'lambdas': ()}, {'lambdas': (0.1, 0.1)}, {'thresholds': (0, )}, {'thresholds': (float('nan'), )}])
+@pytest.mark.parametrize(
+    'options',
+    [
+        {'lambdas': ()},
+        {'lambdas': (0.1, 0.1)},
+        {'thresholds': (0,)},
+        {'thresholds': (float('nan'),)},
+    ],
+)
 def test_bad_thresholds(options):
     with pytest.raises(InputError, match='must be different positive numbers'):
         VideoPanopticEvaluator(depth=DepthOptions(**options))

@@ -28,7 +28,10 @@ def layout(request):
 def data(tmp_path, layout):
     """Root of a small data set with four frames of two sequences; results in `result`."""
     for sequence, frame in FRAMES:
-        write_panoptic(tmp_path / 'video_sequence' / 'val' / f'{frame_name(sequence, frame)}_panoptic.png', *TRUTH)
+        write_panoptic(
+            tmp_path / 'video_sequence' / 'val' / f'{frame_name(sequence, frame)}_panoptic.png',
+            *TRUTH,
+        )
         write_prediction(tmp_path / 'result', sequence, frame, layout)
     (tmp_path / 'result' / 'panoptic' / '2' / 'notes.txt').write_text('other files are passed over')
     return tmp_path
@@ -43,15 +46,23 @@ def test_frames_are_paired_by_name(data):
     assert (result['num_sequences'], result['num_frames']) == (2, 4)
     assert list(result['sequences']) == ['2', '10']
     assert result['sequences']['2']['num_frames'] == 3
-    assert result['stq']['AQ'] == pytest.approx((1 + 2 / 4 * 2 / 6) / 2)  # the car whole; half of the person, of 6 pixels in all
+    assert result['stq']['AQ'] == pytest.approx(
+        (1 + 2 / 4 * 2 / 6) / 2
+    )  # the car whole; half of the person, of 6 pixels in all
 
 
 def test_layouts_agree(tmp_path):
     results = []
     for layout in ('rgb', 'pair'):
         for sequence, frame in FRAMES:
-            write_panoptic(tmp_path / layout / 'gt' / f'{frame_name(sequence, frame)}_panoptic.png', TRUTH[0], TRUTH[1] * 20000)
-            write_prediction(tmp_path / layout, sequence, frame, layout, (GUESS[0], GUESS[1] * 30000))
+            write_panoptic(
+                tmp_path / layout / 'gt' / f'{frame_name(sequence, frame)}_panoptic.png',
+                TRUTH[0],
+                TRUTH[1] * 20000,
+            )
+            write_prediction(
+                tmp_path / layout, sequence, frame, layout, (GUESS[0], GUESS[1] * 30000)
+            )
         results.append(evaluate(tmp_path, layout, f'{layout}/gt'))
     assert results[0] == results[1]
 
@@ -67,7 +78,9 @@ def test_every_way_to_name_the_folders(data):
 
 
 def files_of(data, sequence, frame):
-    return sorted((data / 'result' / 'panoptic' / str(sequence)).glob(f'{frame_name(sequence, frame)}*.png'))
+    return sorted(
+        (data / 'result' / 'panoptic' / str(sequence)).glob(f'{frame_name(sequence, frame)}*.png')
+    )
 
 
 def refuse(data, message, nproc=1, **options):
@@ -78,13 +91,21 @@ def refuse(data, message, nproc=1, **options):
 def test_missing_prediction(data):
     for path in files_of(data, 2, 1):
         path.unlink()
-    refuse(data, r'sequence 2, frame 1: the prediction is missing, expected .*2/000002_000001.png; 1 of 4 frames lack it')
+    refuse(
+        data,
+        r'sequence 2, frame 1: the prediction is missing, expected .*2/000002_000001.png; 1 of 4 '
+        r'frames lack it',
+    )
 
 
 def test_prediction_without_ground_truth(data, layout):
     write_prediction(data / 'result', 2, 3, layout)
     write_prediction(data / 'result', 3, 0, layout)
-    refuse(data, r'sequence 2, frame 3: .*000002_000003.* belongs to no frame of the ground truth; 2 such frames')
+    refuse(
+        data,
+        r'sequence 2, frame 3: .*000002_000003.* belongs to no frame of the ground truth; 2 such '
+        r'frames',
+    )
 
 
 def test_prediction_in_the_folder_of_another_sequence(data):
@@ -114,7 +135,11 @@ def test_half_a_pair(data):
 @pytest.mark.parametrize('nproc', [1, 2])
 def test_wrong_size(data, layout, nproc):
     write_prediction(data / 'result', 2, 5, layout, (GUESS[0][:4], GUESS[1][:4]))
-    refuse(data, r'sequence 2, frame 5: the prediction has shape \(4, 8\), the ground truth \(8, 8\)', nproc)
+    refuse(
+        data,
+        r'sequence 2, frame 5: the prediction has shape \(4, 8\), the ground truth \(8, 8\)',
+        nproc,
+    )
 
 
 @pytest.mark.parametrize('nproc', [1, 2])
@@ -133,7 +158,11 @@ def test_wrong_type(data):
 
 def test_class_out_of_range(data, layout):
     write_prediction(data / 'result', 2, 5, layout, (GUESS[0] + np.uint8(100), GUESS[1]))
-    refuse(data, 'sequence 2, frame 5: the prediction holds class 100, 111, 113; protocol step has classes 0..18 and 255 = void')
+    refuse(
+        data,
+        'sequence 2, frame 5: the prediction holds class 100, 111, 113; protocol step has classes '
+        '0..18 and 255 = void',
+    )
 
 
 @pytest.mark.parametrize('layout', ['pair'], indirect=True)
@@ -143,7 +172,11 @@ def test_class_that_does_not_fit_8_bits(data):
 
 
 def test_ground_truth_class_out_of_range(data):
-    write_panoptic(data / 'video_sequence' / 'val' / '000010_000000_panoptic.png', TRUTH[0] + np.uint8(20), TRUTH[1])
+    write_panoptic(
+        data / 'video_sequence' / 'val' / '000010_000000_panoptic.png',
+        TRUTH[0] + np.uint8(20),
+        TRUTH[1],
+    )
     refuse(data, 'sequence 10, frame 0: the ground truth holds class 20, 31, 33')
 
 
@@ -154,10 +187,16 @@ def test_missing_maps(data):
     refuse(data, r'sequence 2, frame 0: .*000002_000000_depth.png is missing', depth=True)
 
 
-@pytest.mark.parametrize('arguments, message', [
-    ({'gt': 'nowhere'}, 'nowhere is not a folder'), ({'gt': 'result'}, 'holds no ground truth'),
-    ({'result': 'nowhere'}, 'nowhere holds no folder panoptic'), ({'result': 'video_sequence'}, 'holds no folder panoptic'),
-    ({'nproc': 0}, 'must be at least 1')])
+@pytest.mark.parametrize(
+    'arguments, message',
+    [
+        ({'gt': 'nowhere'}, 'nowhere is not a folder'),
+        ({'gt': 'result'}, 'holds no ground truth'),
+        ({'result': 'nowhere'}, 'nowhere holds no folder panoptic'),
+        ({'result': 'video_sequence'}, 'holds no folder panoptic'),
+        ({'nproc': 0}, 'must be at least 1'),
+    ],
+)
 def test_wrong_arguments(data, arguments, message):
     with pytest.raises(InputError, match=message):
         evaluate(data, **arguments)

@@ -31,7 +31,9 @@ def test_one_pixel():
 
 def test_counts_agree_with_a_plain_count():
     rng = np.random.RandomState(0)
-    gt, pred = (encode(rng.randint(0, 3, (30, 50)), rng.randint(0, 2, (30, 50)), 'map') for _ in range(2))
+    gt, pred = (
+        encode(rng.randint(0, 3, (30, 50)), rng.randint(0, 2, (30, 50)), 'map') for _ in range(2)
+    )
     pairs = joint_histogram(gt, pred)
     expected = np.unique(np.stack((gt.ravel(), pred.ravel())), axis=1, return_counts=True)
     assert np.array_equal(np.stack((pairs.gt, pairs.pred)), expected[0])

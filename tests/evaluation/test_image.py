@@ -41,8 +41,8 @@ def test_an_object_of_one_image_is_no_object_of_the_next():
 
 def test_figures():
     result = evaluate((['AAAAcccc'], ['AAA.AAAA']), (['AAAAAAAA'], ['AAAAAA..']))
-    # road: 56 of 57 and 56 of 58 pixels; cars: the first is missed (3 of 8 pixels), 4 of 7 pixels on crowd excuse its
-    # prediction; 6 of 8 pixels of the second
+    # road: 56 of 57 and 56 of 58 pixels; cars: the first is missed (3 of 8 pixels), 4 of 7 pixels
+    # on crowd excuse its prediction; 6 of 8 pixels of the second
     road = (56 / 57 + 56 / 58) / 2
     car_pq = 0.75 / (1 + 0.5)
     assert result['pq'][ROAD] == pytest.approx(road) and result['pq'][CAR] == pytest.approx(car_pq)
@@ -51,10 +51,14 @@ def test_figures():
     assert (result['PQ_thing'], result['PQ_stuff']) == pytest.approx((car_pq, road))
     assert (result['SQ'], result['RQ']) == pytest.approx(((road + 0.75) / 2, 5 / 6))
     iou = (112 / 115, 13 / 16)
-    assert (result['iou'][ROAD], result['iou'][CAR], result['mIoU']) == pytest.approx((*iou, sum(iou) / 2))
+    assert (result['iou'][ROAD], result['iou'][CAR], result['mIoU']) == pytest.approx(
+        (*iou, sum(iou) / 2)
+    )
     assert result['pq'][1] is None and result['num_images'] == 2
     table = format_image_table(result)
-    assert ['car*', '50.00', '75.00', '66.67', '81.25'] in [row.replace('|', '').split() for row in table.splitlines()]
+    assert ['car*', '50.00', '75.00', '66.67', '81.25'] in [
+        row.replace('|', '').split() for row in table.splitlines()
+    ]
     assert 'sidewalk' not in table
 
 

@@ -1,4 +1,6 @@
-"""Every float of the reference numbers, tests/data/metrics/expected.json, which come from the published implementations."""
+"""Every float of the reference numbers, tests/fixtures/metrics/expected.json, which come from the
+published implementations."""
+
 import importlib.util
 import json
 from pathlib import Path
@@ -9,12 +11,16 @@ import pytest
 from knet.evaluation import DepthOptions, Protocol, VideoPanopticEvaluator, evaluate_folders
 from knet.label_space import STEP
 
-DATA = Path(__file__).parents[1] / 'data' / 'metrics'
+DATA = Path(__file__).parents[1] / 'fixtures' / 'metrics'
 EXPECTED = json.loads((DATA / 'expected.json').read_text())
 CASES = sorted(name for name in EXPECTED if name[0] == 'c' and name != 'c14_waymo')
 VOID_DROPPED = Protocol('step without void', STEP, tube_ids=STEP.thing_ids, drop_void=True)
-PROTOCOLS = {'deeplab2_raw': 'step', 'deeplab2_void_masked': VOID_DROPPED, 'orig_things_11_13': VOID_DROPPED,
-             'orig_script_things_11_18': 'video-knet'}
+PROTOCOLS = {
+    'deeplab2_raw': 'step',
+    'deeplab2_void_masked': VOID_DROPPED,
+    'orig_things_11_13': VOID_DROPPED,
+    'orig_script_things_11_18': 'video-knet',
+}
 DEPTH = DepthOptions(lambdas=(0.5, 0.25, 0.1), thresholds=(1.25, 1.1))
 
 
@@ -30,10 +36,25 @@ def evaluate(frames_by_sequence, protocol, depth=None, weighted=False, tracked=T
     evaluator = VideoPanopticEvaluator(protocol, depth=depth, weighted=weighted)
     for sequence, frames in frames_by_sequence.items():
         for number, frame in enumerate(frames):
-            maps = {name: frame[key].astype(dtype) for name, key, dtype in (
-                ('coverage', 'cov', np.uint8), ('tracked', 'trk', np.uint8), ('gt_depth', 'gt_dep', np.uint16),
-                ('pred_depth', 'pr_dep', np.uint16)) if key in frame and (tracked or key != 'trk')}
-            evaluator.add_frame(sequence, number, frame['gt_cls'], frame['gt_ins'], frame['pr_cls'], frame['pr_ins'], **maps)
+            maps = {
+                name: frame[key].astype(dtype)
+                for name, key, dtype in (
+                    ('coverage', 'cov', np.uint8),
+                    ('tracked', 'trk', np.uint8),
+                    ('gt_depth', 'gt_dep', np.uint16),
+                    ('pred_depth', 'pr_dep', np.uint16),
+                )
+                if key in frame and (tracked or key != 'trk')
+            }
+            evaluator.add_frame(
+                sequence,
+                number,
+                frame['gt_cls'],
+                frame['gt_ins'],
+                frame['pr_cls'],
+                frame['pr_ins'],
+                **maps,
+            )
     return evaluator.result()
 
 
@@ -42,7 +63,10 @@ def check(found, expected):
 
 
 def check_stq(result, expected):
-    stq, sequences = result['stq'], [result['sequences'][str(sequence)] for sequence in expected['ID_per_seq']]
+    stq, sequences = (
+        result['stq'],
+        [result['sequences'][str(sequence)] for sequence in expected['ID_per_seq']],
+    )
     for ours, theirs in (('STQ', 'STQ'), ('AQ', 'AQ'), ('SQ', 'IoU')):
         check(stq[ours], expected[theirs])
         check([values['stq'][ours] for values in sequences], expected[f'{theirs}_per_seq'])
@@ -97,15 +121,26 @@ def test_dstq(generator):
         depth = DEPTH if name.endswith('1p1') else DepthOptions()
         result = evaluate(generator.build(case), protocol, depth)
         check_stq(result, expected)
-        check([result['dstq'][key] for key in ('DSTQ', 'DQ')], [expected[key] for key in ('DSTQ', 'DQ')])
+        check(
+            [result['dstq'][key] for key in ('DSTQ', 'DQ')],
+            [expected[key] for key in ('DSTQ', 'DQ')],
+        )
         for t, inliers in zip(result['dstq']['threshold'], expected['depth_inliers']):
             for key in ('DSTQ', 'DQ'):
                 check(result['dstq']['threshold'][t][key], expected[f'{key}@{t}'])
-                check([result['sequences'][str(i)]['dstq']['threshold'][t][key] for i in expected['ID_per_seq']],
-                      expected[f'{key}_per_seq@{t}'])
+                check(
+                    [
+                        result['sequences'][str(i)]['dstq']['threshold'][t][key]
+                        for i in expected['ID_per_seq']
+                    ],
+                    expected[f'{key}_per_seq@{t}'],
+                )
             for sequence, count in inliers.items():
                 assert result['sequences'][sequence]['dstq']['threshold'][t]['inliers'] == count
-                assert result['sequences'][sequence]['dstq']['num_pixels'] == expected['depth_total'][sequence]
+                assert (
+                    result['sequences'][sequence]['dstq']['num_pixels']
+                    == expected['depth_total'][sequence]
+                )
 
 
 @pytest.mark.parametrize('protocol, average', [('step', 'present'), ('video-knet', 'orig')])
@@ -114,14 +149,22 @@ def test_dvpq(generator, protocol, average):
     result = evaluate(generator.build(case), protocol, DEPTH)
     assert len(EXPECTED[case]['dvpq']) == 12
     for name, expected in EXPECTED[case]['dvpq'].items():
-        value, k = name[len('lambda'):].split('_k')
+        value, k = name[len('lambda') :].split('_k')
         check_windows(result['dvpq']['lambda'][value]['k'][k], expected, average, 'DVPQ')
 
 
-@pytest.mark.parametrize('name, options', [
-    ('stq_unweighted_tracked', {}), ('wstq', {'weighted': True}), ('wstq_no_tracked_mask', {'weighted': True, 'tracked': False})])
+@pytest.mark.parametrize(
+    'name, options',
+    [
+        ('stq_unweighted_tracked', {}),
+        ('wstq', {'weighted': True}),
+        ('wstq_no_tracked_mask', {'weighted': True, 'tracked': False}),
+    ],
+)
 def test_waymo(generator, name, options):
-    check_stq(evaluate(generator.build('c14_waymo'), 'waymo', **options), EXPECTED['c14_waymo'][name])
+    check_stq(
+        evaluate(generator.build('c14_waymo'), 'waymo', **options), EXPECTED['c14_waymo'][name]
+    )
 
 
 def test_folders_give_the_same_floats_for_any_nproc(generator, tmp_path):
@@ -129,20 +172,33 @@ def test_folders_give_the_same_floats_for_any_nproc(generator, tmp_path):
     generator.write(case, str(tmp_path))
     in_memory = evaluate(generator.build(case), 'step')
     for nproc in (1, 2, 5):
-        assert evaluate_folders(tmp_path / case / 'pred', tmp_path / case / 'gt', nproc=nproc, progress=False) == in_memory
+        assert (
+            evaluate_folders(
+                tmp_path / case / 'pred', tmp_path / case / 'gt', nproc=nproc, progress=False
+            )
+            == in_memory
+        )
 
 
 def test_waymo_folders(generator, tmp_path):
     case = 'c14_waymo'
     generator.write(case, str(tmp_path))
     root = tmp_path / case
-    result = evaluate_folders(root / 'pred', root / 'gt', 'waymo', coverage=root / 'coverage', tracked=root / 'tracked',
-                              progress=False)
+    result = evaluate_folders(
+        root / 'pred',
+        root / 'gt',
+        'waymo',
+        coverage=root / 'coverage',
+        tracked=root / 'tracked',
+        progress=False,
+    )
     assert result == evaluate(generator.build(case), 'waymo', weighted=True)
 
 
 def test_depth_folders(generator, tmp_path):
     case = 'c11_depth_full'
     generator.write(case, str(tmp_path))
-    result = evaluate_folders(tmp_path / case / 'pred', tmp_path / case / 'gt', 'video-knet', depth=DEPTH, progress=False)
+    result = evaluate_folders(
+        tmp_path / case / 'pred', tmp_path / case / 'gt', 'video-knet', depth=DEPTH, progress=False
+    )
     assert result == evaluate(generator.build(case), 'video-knet', DEPTH)

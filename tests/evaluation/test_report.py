@@ -22,33 +22,57 @@ def result():
 
 
 def rows(table):
-    return [[cell.strip() for cell in line.strip('|').split('|')] for line in table.splitlines() if line.startswith('|')]
+    return [
+        [cell.strip() for cell in line.strip('|').split('|')]
+        for line in table.splitlines()
+        if line.startswith('|')
+    ]
 
 
 def test_table_holds_sequences_classes_and_totals(result):
-    table = format_table(result, ('stq', ))
+    table = format_table(result, ('stq',))
     assert table.startswith('protocol step: 2 sequences, 3 frames, values in percent\n')
     stq = result['stq']
-    assert ['all', '3', '4'] + [f'{100 * stq[key]:.2f}' for key in ('STQ', 'AQ', 'SQ')] in rows(table)
-    assert ['car*', f'{100 * stq["iou_per_class"][13]:.2f}', f'{100 * stq["aq_per_class"][13]:.2f}', '2'] in rows(table)
+    assert ['all', '3', '4'] + [f'{100 * stq[key]:.2f}' for key in ('STQ', 'AQ', 'SQ')] in rows(
+        table
+    )
+    assert [
+        'car*',
+        f'{100 * stq["iou_per_class"][13]:.2f}',
+        f'{100 * stq["aq_per_class"][13]:.2f}',
+        '2',
+    ] in rows(table)
     assert ['void', '0.00', '-', '-'] in rows(table)
     assert [row[0] for row in rows(table)] == [
-        'sequence', '7', '12', 'all', 'class', 'road', 'person*', 'car*', 'truck', 'void', 'all']
+        'sequence',
+        '7',
+        '12',
+        'all',
+        'class',
+        'road',
+        'person*',
+        'car*',
+        'truck',
+        'void',
+        'all',
+    ]
     assert 'VPQ' not in table
 
 
 def test_vpq_table(result):
-    table = rows(format_table(result, ('vpq', )))
+    table = rows(format_table(result, ('vpq',)))
     assert table[0] == ['sequence', 'frames', 'k=1', 'k=2', 'mean']
     assert table[2][0:2] == ['12', '1']
     assert table[2][3:] == ['-', '-']  # one frame holds no window of two
     vpq = result['vpq']
-    assert ['thing'] + [f'{100 * value:.2f}' for value in (
-        vpq['k']['1']['VPQ_thing'], vpq['k']['2']['VPQ_thing'], vpq['VPQ_thing'])] in table
+    assert ['thing'] + [
+        f'{100 * value:.2f}'
+        for value in (vpq['k']['1']['VPQ_thing'], vpq['k']['2']['VPQ_thing'], vpq['VPQ_thing'])
+    ] in table
 
 
 def test_depth_tables():
-    evaluator = VideoPanopticEvaluator(window_sizes=(1, ), depth=DepthOptions())
+    evaluator = VideoPanopticEvaluator(window_sizes=(1,), depth=DepthOptions())
     depth = np.full((8, 8), 1000, np.uint16)
     add(evaluator, 0, [(['AA'], ['AA'])], gt_depth=depth, pred_depth=depth)
     table = rows(format_table(evaluator.result()))
@@ -85,7 +109,12 @@ def test_files_are_whole_or_as_before(tmp_path):
 def test_plots_are_drawn(result, tmp_path):
     paths = write_plots(result, tmp_path / 'plots')
     assert sorted(path.name for path in paths) == [
-        'broken_tracks.png', 'class_quality.png', 'confused_classes.png', 'sequence_stq.png', 'vpq_windows.png']
+        'broken_tracks.png',
+        'class_quality.png',
+        'confused_classes.png',
+        'sequence_stq.png',
+        'vpq_windows.png',
+    ]
     assert sorted((tmp_path / 'plots').iterdir()) == sorted(paths)
     for path in paths:
         image = cv2.imread(str(path))
@@ -94,7 +123,11 @@ def test_plots_are_drawn(result, tmp_path):
 
 
 def test_plots_of_an_empty_result(tmp_path):
-    evaluator = VideoPanopticEvaluator(window_sizes=(2, ))
+    evaluator = VideoPanopticEvaluator(window_sizes=(2,))
     evaluator.add_frame(0, 0, *draw(*8 * ['xxxxxxxx']), *draw())
     paths = write_plots(evaluator.result(), tmp_path)
-    assert [path.name for path in paths] == ['class_quality.png', 'sequence_stq.png', 'vpq_windows.png']
+    assert [path.name for path in paths] == [
+        'class_quality.png',
+        'sequence_stq.png',
+        'vpq_windows.png',
+    ]

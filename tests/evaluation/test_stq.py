@@ -8,7 +8,7 @@ from tests.evaluation.drawing import add
 
 
 def stq_of(*frames, protocol='step', **maps):
-    evaluator = VideoPanopticEvaluator(protocol, window_sizes=(1, ), weighted='coverage' in maps)
+    evaluator = VideoPanopticEvaluator(protocol, window_sizes=(1,), weighted='coverage' in maps)
     add(evaluator, 0, frames, **maps)
     return evaluator.result()['stq']
 
@@ -92,7 +92,7 @@ def test_predicted_void_on_void_is_nothing():
 def test_video_knet_follows_all_classes_from_person_on():
     frame = [], ['TTTT']
     assert stq_of(frame, protocol='video-knet')['num_tubes'] == 0
-    evaluator = VideoPanopticEvaluator('video-knet', window_sizes=(1, ))
+    evaluator = VideoPanopticEvaluator('video-knet', window_sizes=(1,))
     semantic, instance = np.full((8, 8), 14), np.full((8, 8), 3)
     evaluator.add_frame(0, 0, semantic, instance, semantic, instance)
     assert evaluator.result()['stq']['num_tubes'] == 1
@@ -120,7 +120,8 @@ def test_sequence_without_a_labelled_pixel_has_no_stq():
 def test_weights():
     coverage = np.ones((8, 8), np.uint8)
     coverage[:, 4:] = 2
-    # The tube weighs 4 + 4/2 = 6, the prediction covers the half that two cameras see, 2: 1/6 * 2 * 2/6.
+    # The tube weighs 4 + 4/2 = 6, the prediction covers the half that two cameras see, 2: 1/6 * 2 *
+    # 2/6.
     stq = stq_of((['AAAAAAAA'], ['....AAAA']), coverage=coverage)
     assert stq['AQ'] == pytest.approx(1 / 9)
     assert stq['iou_per_class'][13] == pytest.approx(2 / 6)
@@ -139,12 +140,13 @@ def test_untracked_pixels_become_crowd():
 
 
 def test_waymo_ignores_class_0():
-    evaluator = VideoPanopticEvaluator('waymo', window_sizes=(1, ))
+    evaluator = VideoPanopticEvaluator('waymo', window_sizes=(1,))
     truth, ids = np.full((8, 8), 20), np.zeros((8, 8), int)
     truth[0], guess = 0, truth.copy()
     guess[0], guess[1] = 20, 0
     evaluator.add_frame(0, 0, truth, ids, guess, ids)
     stq = evaluator.result()['stq']
-    # Row 0 does not count; the 8 road pixels that are called 0 do: road 48 / 56, class 0 is one more class with IoU 0.
+    # Row 0 does not count; the 8 road pixels that are called 0 do: road 48 / 56, class 0 is one
+    # more class with IoU 0.
     assert stq['SQ'] == pytest.approx(48 / 56 / 2)
     assert stq['confusion'][0] == 29 * [0]

@@ -7,7 +7,7 @@ from tests.evaluation.drawing import add
 CAR = 13
 
 
-def vpq_of(*frames, protocol='step', window_sizes=(1, )):
+def vpq_of(*frames, protocol='step', window_sizes=(1,)):
     evaluator = VideoPanopticEvaluator(protocol, window_sizes)
     add(evaluator, 0, frames)
     return evaluator.result()['vpq']
@@ -36,7 +36,8 @@ def test_void_is_left_out_of_the_union():
 
 
 def test_void_with_an_id_stays_in_the_union():
-    # 4 of 4 + 8 - 4 pixels are one half: no match. Yet half of the prediction is void, not more, so it is a false positive.
+    # 4 of 4 + 8 - 4 pixels are one half: no match. Yet half of the prediction is void, not more, so
+    # it is a false positive.
     assert one_frame(['AAAAXXXX'], ['AAAAAAAA']) == {'iou': 0, 'tp': 0, 'fn': 1, 'fp': 1}
 
 
@@ -83,7 +84,9 @@ def test_windows_end_with_their_sequence():
     assert [windows['tp'][CAR] for windows in result['vpq']['k'].values()] == [4, 2, 1, 0]
     assert result['vpq']['k']['4']['VPQ'] is None
     assert result['vpq']['VPQ'] is None
-    assert [windows['num_windows'] for windows in result['sequences']['2']['vpq']['k'].values()] == [1, 0, 0, 0]
+    assert [
+        windows['num_windows'] for windows in result['sequences']['2']['vpq']['k'].values()
+    ] == [1, 0, 0, 0]
     assert result['sequences']['2']['vpq']['k']['2']['VPQ'] is None
 
 
@@ -99,15 +102,21 @@ def test_absent_classes():
 
 
 def naive_windows(frames, k):
-    """IoU sum, TP, FN, FP of each class over the windows of codes (ground truth, prediction), pixel by pixel."""
+    """IoU sum, TP, FN, FP of each class over the windows of codes (ground truth, prediction), pixel
+    by pixel."""
     sums = np.zeros((4, 19))
     for start in range(len(frames) - k + 1):
-        truth, guess = (np.stack(maps) for maps in zip(*frames[start:start + k]))
+        truth, guess = (np.stack(maps) for maps in zip(*frames[start : start + k]))
         matched = set()
         for g in np.unique(truth[truth >> 16 != 255]):
             for p in np.unique(guess[(truth == g) & (guess >> 16 == g >> 16)]):
                 both = np.sum((truth == g) & (guess == p))
-                iou = both / (np.sum(truth == g) + np.sum(guess == p) - both - np.sum((guess == p) & (truth == 255 << 16)))
+                iou = both / (
+                    np.sum(truth == g)
+                    + np.sum(guess == p)
+                    - both
+                    - np.sum((guess == p) & (truth == 255 << 16))
+                )
                 if iou > 0.5:
                     matched |= {('g', g), ('p', p)}
                     sums[:2, g >> 16] += iou, 1
@@ -121,7 +130,9 @@ def naive_windows(frames, k):
 
 def test_long_sequences_are_counted_like_pixel_by_pixel():
     rng = np.random.RandomState(0)
-    codes = np.array([0, 1 << 16, 13 << 16 | 1, 13 << 16 | 2, 11 << 16 | 1, 255 << 16, 255 << 16 | 7])
+    codes = np.array(
+        [0, 1 << 16, 13 << 16 | 1, 13 << 16 | 2, 11 << 16 | 1, 255 << 16, 255 << 16 | 7]
+    )
     frames = []
     for _ in range(150):
         truth = codes[rng.randint(0, 7, (4, 4))].repeat(2, 0).repeat(2, 1)

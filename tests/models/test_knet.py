@@ -1,35 +1,43 @@
 """K-Net on images: the result's maps and segments agree, for both merges."""
+
 import numpy as np
 import pytest
 import torch
-from mmcv import Config
-from mmdet.models import build_detector
+
+from knet.apis import build_model, load_config
+from knet.models.panoptic_fusion import FusionOptions
+from knet.structures import Frame
 
 
 @pytest.fixture(scope='module')
-def config(tiny_config):
-    model = Config.fromfile(tiny_config).model
-    model.type = 'KNet'
+def model(tiny_config):
+    cfg = load_config(tiny_config)
+    cfg.model.type = 'KNet'
     for key in ('track_head', 'tracker'):
-        model.pop(key)
-    return model
-
-
-@pytest.mark.parametrize('merge_joint', [True, False])
-def test_batch_of_images(config, merge_joint):
+        cfg.model.pop(key)
     torch.manual_seed(0)
-    config.test_cfg.update(merge_joint=merge_joint, instance_score_thr=0.0, overlap_thr=0.1, stuff_max_area=10)
-    model = build_detector(config).eval()
-    metas = [dict(img_shape=(64, 96, 3), ori_shape=(64, 96, 3)), dict(img_shape=(40, 60, 3), ori_shape=(80, 120, 3))]
-    results = model(img=torch.randn(2, 3, 64, 96), img_metas=metas, return_loss=False)
-    assert [result['semantic'].shape for result in results] == [(64, 96), (80, 120)]
-    for result in results:
-        assert result['segments']
-        for number, segment in enumerate(result['segments'], 1):
-            if segment['label'] < 2:
-                mask = result['instance'] == number
-                assert segment['instance_id'] == number and mask.sum() == segment['area'] > 0
-                assert (result['semantic'][mask] == segment['label']).all() and 0 <= segment['score'] <= 1
-            else:
-                assert segment['instance_id'] == 0
-        assert set(np.unique(result['semantic'])) <= set(range(19))
+    return build_model(cfg).eval()
+
+
+@pytest.mark.parametrize('size, original', [((64, 96), (64, 96)), ((40, 60), (80, 120))])
+@pytest.mark.parametrize('merge_joint', [True, False])
+def test_image(model, merge_joint, size, original):
+    model.fusion = FusionOptions(
+        merge_joint=merge_joint, instance_score_thr=0.0, overlap_thr=0.1, stuff_max_area=10
+    )
+    image = torch.randn(3, 64, 96, generator=torch.Generator().manual_seed(1))
+    result, _ = model.step(Frame(image, size, original), model.new_state())
+    assert result.semantic.shape == result.instance.shape == original and len(result.segments)
+    rows, things = result.segments, 0
+    for number, (label, score, area, instance_id) in enumerate(
+        zip(rows.labels, rows.scores, rows.areas, rows.ids), 1
+    ):
+        if label in model.label_space.thing_ids:
+            mask = result.instance == number
+            assert instance_id == number and mask.sum() == area > 0
+            assert (result.semantic[mask] == label).all() and 0 <= score <= 1
+            things += 1
+        else:
+            assert instance_id == 0
+    assert things == len(np.unique(result.instance[result.instance > 0]))
+    assert set(np.unique(result.semantic)) <= set(range(19))

@@ -1,4 +1,5 @@
 """Shared by the tests of the command lines: call one in this process."""
+
 import importlib.util
 
 import pytest
@@ -9,18 +10,24 @@ from tests.conftest import ROOT
 @pytest.fixture
 def load_tool():
     """Module of tools/<name>.py."""
+
     def load(name):
-        spec = importlib.util.spec_from_file_location(name.replace('/', '_'), ROOT / 'tools' / f'{name}.py')
+        spec = importlib.util.spec_from_file_location(
+            name.replace('/', '_'), ROOT / 'tools' / f'{name}.py'
+        )
         module = importlib.util.module_from_spec(spec)
         spec.loader.exec_module(module)
         return module
+
     return load
 
 
 @pytest.fixture
 def tool(load_tool, capsys):
     """Call `main` of tools/<name>.py with arguments; gives what it printed on stdout."""
+
     def call(name, *args):
         load_tool(name).main([str(arg) for arg in args])
         return capsys.readouterr().out
+
     return call

@@ -1,4 +1,5 @@
 """A real Slurm for tests: two nodes on this machine, one partition over both."""
+
 import os
 import shutil
 import socket
@@ -71,7 +72,8 @@ class Slurm:
 
     @property
     def env(self) -> Dict[str, str]:
-        """What srun and its like need to find this Slurm; node names do not resolve, so the tasks meet at 127.0.0.1."""
+        """What srun and its like need to find this Slurm; node names do not resolve, so the tasks
+        meet at 127.0.0.1."""
         return dict(SLURM_CONF=str(self.folder / 'slurm.conf'), MASTER_ADDR='127.0.0.1')
 
     def start(self) -> None:
@@ -81,10 +83,22 @@ class Slurm:
         (munge / 'key').write_bytes(os.urandom(128))
         (munge / 'key').chmod(0o400)
         (self.folder / 'state').mkdir()
-        host = subprocess.run(['hostname', '-s'], capture_output=True, text=True, check=True).stdout.strip()
-        (self.folder / 'slurm.conf').write_text(CONF.format(host=host, folder=self.folder, munge=munge, ports=free_ports(3)))
-        self._run('munged', '--foreground', '--force', f'--socket={munge}/socket', f'--key-file={munge}/key', f'--pid-file={munge}/pid',
-                  f'--log-file={munge}/log', f'--seed-file={munge}/seed')
+        host = subprocess.run(
+            ['hostname', '-s'], capture_output=True, text=True, check=True
+        ).stdout.strip()
+        (self.folder / 'slurm.conf').write_text(
+            CONF.format(host=host, folder=self.folder, munge=munge, ports=free_ports(3))
+        )
+        self._run(
+            'munged',
+            '--foreground',
+            '--force',
+            f'--socket={munge}/socket',
+            f'--key-file={munge}/key',
+            f'--pid-file={munge}/pid',
+            f'--log-file={munge}/log',
+            f'--seed-file={munge}/seed',
+        )
         self._wait(lambda: (munge / 'socket').exists())
         self._run('slurmctld', '-D')
         for node in ('n1', 'n2'):
@@ -93,20 +107,32 @@ class Slurm:
 
     def _run(self, program: str, *args: str) -> None:
         with open(self.folder / 'output', 'ab') as output:
-            self.processes.append(subprocess.Popen([find(program), *args], stdout=output, stderr=output, env={**os.environ, **self.env}))
+            self.processes.append(
+                subprocess.Popen(
+                    [find(program), *args],
+                    stdout=output,
+                    stderr=output,
+                    env={**os.environ, **self.env},
+                )
+            )
 
     def _wait(self, ready, seconds: float = 30) -> None:
         deadline = time.time() + seconds
         while not ready():
             ended = [process.args[0] for process in self.processes if process.poll() is not None]
             if ended or time.time() > deadline:
-                logs = '\n'.join(path.read_text()[-2000:] for path in (self.folder / 'output', *self.folder.glob('*.log')))
+                logs = '\n'.join(
+                    path.read_text()[-2000:]
+                    for path in (self.folder / 'output', *self.folder.glob('*.log'))
+                )
                 raise RuntimeError(f'Slurm does not start; ended: {ended}\n{logs}')
             time.sleep(0.1)
 
     def ask(self, *command: str) -> str:
         """Output of a Slurm command, empty where it fails."""
-        return subprocess.run(command, capture_output=True, text=True, env={**os.environ, **self.env}).stdout.strip()
+        return subprocess.run(
+            command, capture_output=True, text=True, env={**os.environ, **self.env}
+        ).stdout.strip()
 
     def stop(self) -> None:
         """End what is still running, jobs first."""

@@ -1,4 +1,5 @@
 """The check of prepared sets."""
+
 import shutil
 
 import numpy as np
@@ -15,7 +16,7 @@ def draw_frame(root, sequence, frame, *things, split='train'):
     semantic, instance = np.zeros(80, np.uint8), np.zeros(80, np.int32)
     start = 0
     for class_id, number, pixels in things:
-        semantic[start:start + pixels], instance[start:start + pixels] = class_id, number
+        semantic[start : start + pixels], instance[start : start + pixels] = class_id, number
         start += pixels
     stem = f'{root}/video_sequence/{split}/{sequence:06d}_{frame:06d}'
     write_png(f'{stem}_leftImg8bit.png', IMAGE)
@@ -24,7 +25,8 @@ def draw_frame(root, sequence, frame, *things, split='train'):
 
 @pytest.fixture
 def step(tmp_path):
-    """Sequence 0: car 5 in frames 0, 1 and 30, person 6 that is car 6 in frame 30. Sequence 3: only road, a part with id 1.
+    """Sequence 0: car 5 in frames 0, 1 and 30, person 6 that is car 6 in frame 30. Sequence 3: only
+    road, a part with id 1.
 
     Test split: an image.
     """
@@ -57,7 +59,7 @@ def cells(done, start):
     """Cells of the first line of a table whose first cells are `start`."""
     for line in done.stdout.splitlines():
         row = [cell.strip() for cell in line.strip('|').split('|')]
-        if row[:len(start)] == list(start):
+        if row[: len(start)] == list(start):
             return row
     raise AssertionError(done.stdout)
 
@@ -67,12 +69,23 @@ def test_statistics_and_oddities(step):
     assert done.returncode == 0, done.stderr
     assert cells(done, ['train']) == ['train', '2', '4', '8x10', '3', '0']
     assert cells(done, ['test']) == ['test', '1', '1', '8x10', '0', '0']
-    assert cells(done, ['13']) == ['13', 'car*', '21.25', '3', '2', '2.0', '3']  # 68 of 320 pixels; tracks of 3 and 1 frames
+    assert cells(done, ['13']) == [
+        '13',
+        'car*',
+        '21.25',
+        '3',
+        '2',
+        '2.0',
+        '3',
+    ]  # 68 of 320 pixels; tracks of 3 and 1 frames
     assert cells(done, ['11']) == ['11', 'person*', '2.50', '1', '1', '1.0', '1']
     assert cells(done, ['255']) == ['255', 'void', '1.25', '1', '-', '-', '-']
-    for note in ('1 instance ids with more than one class in their sequence, such as sequence 0, id 6',
-                 '1 objects that are back after a gap of more than 20 frames, such as sequence 0, car 5',
-                 '1 frames where stuff or void has an instance id', '1 sequences or cities without objects'):
+    for note in (
+        '1 instance ids with more than one class in their sequence, such as sequence 0, id 6',
+        '1 objects that are back after a gap of more than 20 frames, such as sequence 0, car 5',
+        '1 frames where stuff or void has an instance id',
+        '1 sequences or cities without objects',
+    ):
         assert f'train: {note}\n' in done.stdout
     assert 'are back' not in check(step, '--gap', 29).stdout
     assert read_png(step / 'plot.png').shape[2] >= 3
@@ -88,8 +101,13 @@ def test_errors_are_listed_and_end_the_check_with_status_1(step):
     (folder / '000000_000000_panoptic.png').write_bytes(data[:60])
     done = check(step)
     assert_one_line_error(done, f'5 errors in {step}', 'the first: ')
-    for line in ('000000_000000_panoptic.png is not a readable image', '000000_000001_panoptic.png has the size (8, 10), its image (7, 10)',
-                 '000000_000030: there is no map', '000003_000000: there is no image', 'holds class 19; classes are 0..18 and 255 (void)'):
+    for line in (
+        '000000_000000_panoptic.png is not a readable image',
+        '000000_000001_panoptic.png has the size (8, 10), its image (7, 10)',
+        '000000_000030: there is no map',
+        '000003_000000: there is no image',
+        'class id 19 is outside 0..18 and 255 (void)',
+    ):
         assert line in done.stdout
     assert cells(done, ['train'])[-1] == '5'
 
@@ -99,21 +117,30 @@ def test_void_sequence_and_empty_split(step):
     (step / 'video_sequence' / 'val').mkdir()
     done = check(step)
     assert_one_line_error(done, '2 errors')
-    assert 'train: all of sequence or city 5 is void' in done.stdout and 'val holds no frames' in done.stdout
+    assert (
+        'train: all of sequence or city 5 is void' in done.stdout
+        and 'val holds no frames' in done.stdout
+    )
 
 
 def test_cityscapes(cityscapes):
     done = check(cityscapes)
     assert done.returncode == 0, done.stdout
     assert cells(done, ['train']) == ['train', '1', '1', '8x10', '2', '0']
-    assert cells(done, ['13'])[:5] == ['13', 'car*', '37.50', '1', '2'] and cells(done, ['12'])[4] == '-'  # riders are stuff
+    assert (
+        cells(done, ['13'])[:5] == ['13', 'car*', '37.50', '1', '2']
+        and cells(done, ['12'])[4] == '-'
+    )  # riders are stuff
     assert 'train: ' not in done.stdout.replace('train: classes', '')
 
 
 def test_errors_of_cityscapes(cityscapes):
     (cityscapes / 'leftImg8bit/train/bonn').mkdir()
     maps = cityscapes / 'gtFine/train/ulm'
-    shutil.copy(maps / 'ulm_000001_000019_gtFine_labelTrainIds.png', maps / 'ulm_000002_000019_gtFine_labelTrainIds.png')
+    shutil.copy(
+        maps / 'ulm_000001_000019_gtFine_labelTrainIds.png',
+        maps / 'ulm_000002_000019_gtFine_labelTrainIds.png',
+    )
     write_png(maps / 'ulm_000001_000019_gtFine_labelTrainIds.png', np.full((8, 10), 1, np.uint8))
     done = check(cityscapes)
     assert_one_line_error(done, '3 errors')
@@ -124,8 +151,10 @@ def test_errors_of_cityscapes(cityscapes):
 
 def test_native_classes_of_waymo(step):
     folder = step / 'native_classes' / 'val'
-    write_panoptic(folder / '000011_000000_panoptic.png', np.full((8, 10), 28), np.zeros((8, 10), int))
-    assert_one_line_error(check(folder), 'holds class 28')
+    write_panoptic(
+        folder / '000011_000000_panoptic.png', np.full((8, 10), 28), np.zeros((8, 10), int)
+    )
+    assert_one_line_error(check(folder), 'class id 28 is outside 0..18')
     done = check(folder, '--classes', 'waymo')
     assert done.returncode == 0 and cells(done, ['28'])[1:3] == ['static', '100.00']
 

@@ -1,4 +1,6 @@
-"""The launchers of tools/ in real processes (gloo): what they write, how they fail, and how they are stopped."""
+"""The launchers of tools/ in real processes (gloo): what they write, how they fail, and how they
+are stopped."""
+
 import os
 import signal
 import subprocess
@@ -7,9 +9,9 @@ import time
 
 import pytest
 import torch
-from mmdet.models import build_detector
 
-from knet.apis import load_config
+from knet.apis import build_model, load_config
+from knet.models.checkpoint import published_state_dict
 from tests.conftest import ROOT, run
 
 CONFIG = 'configs/det/toy_step/video_knet_s3_r18_toy_step.py'
@@ -20,7 +22,8 @@ def checkpoint(tiny_config, tmp_path_factory):
     """Path of a checkpoint with random weights."""
     path = tmp_path_factory.mktemp('model') / 'epoch_2.pth'
     torch.manual_seed(0)
-    torch.save(dict(state_dict=build_detector(load_config(tiny_config).model).state_dict()), path)
+    model = build_model(load_config(tiny_config))
+    torch.save(dict(state_dict=published_state_dict(model)), path)
     return path
 
 
@@ -33,19 +36,28 @@ def error_lines(done):
 
 
 def predictions(folder):
-    return {path.relative_to(folder): path.read_bytes() for path in (folder / 'panoptic').glob('*/*.png')}
+    return {
+        path.relative_to(folder): path.read_bytes()
+        for path in (folder / 'panoptic').glob('*/*.png')
+    }
 
 
-def test_a_folder_and_two_processes_give_what_a_file_and_one_process_give(checkpoint, tiny_config, toy_root, tmp_path):
+def test_a_folder_and_two_processes_give_what_a_file_and_one_process_give(
+    checkpoint, tiny_config, toy_root, tmp_path
+):
     one = launch('dist_test', tiny_config, checkpoint, 1, '--out', tmp_path / 'one')
     old = checkpoint.with_name('epoch_1.pth')
     old.touch()
     os.utime(old, (0, 0))
-    two = launch('dist_step_test', tiny_config, checkpoint.parent, 2, '--work-dir', tmp_path / 'two')
+    two = launch(
+        'dist_step_test', tiny_config, checkpoint.parent, 2, '--work-dir', tmp_path / 'two'
+    )
     assert one.returncode == two.returncode == 0, two.stderr[-3000:]
     results = tmp_path / 'two' / 'results'
     assert predictions(tmp_path / 'one') == predictions(results) and len(predictions(results)) == 8
-    assert (results / 'metrics.json').exists() and len(list((tmp_path / 'two' / 'show' / 'tracks').glob('*/*.png'))) == 8
+    assert (results / 'metrics.json').exists() and len(
+        list((tmp_path / 'two' / 'show' / 'tracks').glob('*/*.png'))
+    ) == 8
     for tool in ('eval_dstq_step', 'eval_dvpq_step'):
         assert f'tools/{tool}.py {results} {toy_root}/video_sequence/val' in two.stdout
 
@@ -53,31 +65,66 @@ def test_a_folder_and_two_processes_give_what_a_file_and_one_process_give(checkp
 def test_bad_input_is_one_line_for_all_processes(tiny_config, tmp_path):
     (tmp_path / 'latest.pth').write_text('no checkpoint')
     done = launch('dist_test', tiny_config, tmp_path / 'latest.pth', 2, '--out', tmp_path / 'work')
-    line, = error_lines(done)
-    assert done.returncode == 1 and 'latest.pth cannot be read' in line and line == done.stderr.splitlines()[-1]
+    (line,) = error_lines(done)
+    assert (
+        done.returncode == 1
+        and 'latest.pth cannot be read' in line
+        and line == done.stderr.splitlines()[-1]
+    )
     assert 'Traceback' not in done.stderr and not (tmp_path / 'work').exists()
-    assert 'STQ' not in done.stdout and 'predictions' not in done.stdout  # gloo says there that the processes have met
+    assert (
+        'STQ' not in done.stdout and 'predictions' not in done.stdout
+    )  # gloo says there that the processes have met
 
 
 @pytest.fixture
 def in_workers(tmp_path):
-    """Environment in which the processes that a launcher starts run `program`, before anything else."""
+    """Environment in which the processes that a launcher starts run `program`, before anything
+    else."""
+
     def prepare(program):
-        (tmp_path / 'sitecustomize.py').write_text(f"import os, time\nif 'RANK' in os.environ:\n    {program}\n")
+        (tmp_path / 'sitecustomize.py').write_text(
+            f"import os, time\nif 'RANK' in os.environ:\n    {program}\n"
+        )
         return dict(PYTHONPATH=str(tmp_path), PYTHON=sys.executable)
+
     return prepare
 
 
 def test_a_process_that_dies_ends_the_job_with_its_status(in_workers, tmp_path):
-    done = run('sh', 'tools/dist_train.sh', CONFIG, 2, '--work-dir', tmp_path / 'work',
-               **in_workers("time.sleep(600) if os.environ['RANK'] == '0' else os._exit(7)"))
-    assert done.returncode == 7 and done.stderr == 'error: process 1 ended with status 7; its messages are above\n'
+    done = run(
+        'sh',
+        'tools/dist_train.sh',
+        CONFIG,
+        2,
+        '--work-dir',
+        tmp_path / 'work',
+        **in_workers("time.sleep(600) if os.environ['RANK'] == '0' else os._exit(7)"),
+    )
+    assert (
+        done.returncode == 7
+        and done.stderr == 'error: process 1 ended with status 7; its messages are above\n'
+    )
 
 
 def test_signals_end_all_processes(in_workers, tmp_path):
-    env = {**os.environ, **in_workers(f"open(os.path.join(r'{tmp_path}', f'{{os.getpid()}}.pid'), 'w').close(); time.sleep(600)")}
-    jobs = [subprocess.Popen(['sh', 'tools/dist_train.sh', 'job', CONFIG, '2'], cwd=ROOT, stderr=subprocess.PIPE, text=True, env=env)
-            for _ in range(2)]
+    env = {
+        **os.environ,
+        **in_workers(
+            f"open(os.path.join(r'{tmp_path}', f'{{os.getpid()}}.pid'), 'w').close(); "
+            'time.sleep(600)'
+        ),
+    }
+    jobs = [
+        subprocess.Popen(
+            ['sh', 'tools/dist_train.sh', 'job', CONFIG, '2'],
+            cwd=ROOT,
+            stderr=subprocess.PIPE,
+            text=True,
+            env=env,
+        )
+        for _ in range(2)
+    ]
     deadline = time.time() + 60
     while len(list(tmp_path.glob('*.pid'))) < 4 and time.time() < deadline:
         time.sleep(0.1)
@@ -91,30 +138,45 @@ def test_signals_end_all_processes(in_workers, tmp_path):
     assert not [pid for pid in workers if os.path.exists(f'/proc/{pid}')]
 
 
-@pytest.mark.parametrize('script, args, message', [
-    ('dist_train', [CONFIG], ''),
-    ('dist_train', ['job', CONFIG, '--work-dir'], "GPUS must be a positive number, got '--work-dir'"),
-    ('dist_test', [CONFIG, 'model.pth'], ''),
-    ('dist_test', [CONFIG, 'model.pth', '0'], "GPUS must be a positive number, got '0'"),
-    ('dist_step_test', [CONFIG], ''),
-    ('dist_step_test', [CONFIG, 'model.pth', 'x8'], "got 'x8'"),
-    ('slurm_train', ['gpu', 'job', CONFIG], ''),
-    ('slurm_train', ['gpu', 'job', CONFIG, '--no-validate'], 'WORK_DIR is missing'),
-    ('slurm_test', ['gpu', 'job', CONFIG], ''),
-])
+@pytest.mark.parametrize(
+    'script, args, message',
+    [
+        ('dist_train', [CONFIG], ''),
+        (
+            'dist_train',
+            ['job', CONFIG, '--work-dir'],
+            "GPUS must be a positive number, got '--work-dir'",
+        ),
+        ('dist_test', [CONFIG, 'model.pth'], ''),
+        ('dist_test', [CONFIG, 'model.pth', '0'], "GPUS must be a positive number, got '0'"),
+        ('dist_step_test', [CONFIG], ''),
+        ('dist_step_test', [CONFIG, 'model.pth', 'x8'], "got 'x8'"),
+        ('slurm_train', ['gpu', 'job', CONFIG], ''),
+        ('slurm_train', ['gpu', 'job', CONFIG, '--no-validate'], 'WORK_DIR is missing'),
+        ('slurm_test', ['gpu', 'job', CONFIG], ''),
+    ],
+)
 def test_wrong_arguments(script, args, message):
     done = launch(script, *args)
-    assert done.returncode == 2 and message in done.stderr and f'sh tools/{script}.sh' in done.stderr and 'set -eu' not in done.stderr
+    assert (
+        done.returncode == 2
+        and message in done.stderr
+        and f'sh tools/{script}.sh' in done.stderr
+        and 'set -eu' not in done.stderr
+    )
 
 
-@pytest.mark.parametrize('script, args, message', [
-    ('dist_train', ['job', 'none.py', '2', 'work'], 'config none.py does not exist'),
-    ('dist_test', [CONFIG, 'none.pth', '2'], 'checkpoint none.pth does not exist'),
-    ('dist_step_test', [CONFIG, 'none.pth'], 'checkpoint none.pth does not exist'),
-    ('dist_step_test', [CONFIG, 'configs'], 'configs holds no .pth file'),
-    ('slurm_train', ['gpu', 'job', 'none.py', 'work'], 'config none.py does not exist'),
-    ('slurm_test', ['gpu', 'job', CONFIG, 'none.pth'], 'checkpoint none.pth does not exist'),
-])
+@pytest.mark.parametrize(
+    'script, args, message',
+    [
+        ('dist_train', ['job', 'none.py', '2', 'work'], 'config none.py does not exist'),
+        ('dist_test', [CONFIG, 'none.pth', '2'], 'checkpoint none.pth does not exist'),
+        ('dist_step_test', [CONFIG, 'none.pth'], 'checkpoint none.pth does not exist'),
+        ('dist_step_test', [CONFIG, 'configs'], 'configs holds no .pth file'),
+        ('slurm_train', ['gpu', 'job', 'none.py', 'work'], 'config none.py does not exist'),
+        ('slurm_test', ['gpu', 'job', CONFIG, 'none.pth'], 'checkpoint none.pth does not exist'),
+    ],
+)
 def test_missing_files_are_found_before_anything_starts(script, args, message):
     done = launch(script, *args)
     assert done.returncode == 1 and done.stderr == f'error: {message}\n' and not done.stdout
@@ -122,4 +184,6 @@ def test_missing_files_are_found_before_anything_starts(script, args, message):
 
 def test_interpreter_without_torch():
     done = run('sh', 'tools/dist_train.sh', CONFIG, 1, PYTHON='no-such-python')
-    assert done.returncode == 1 and done.stderr.startswith('error: no-such-python has no torch or no knet; run ')
+    assert done.returncode == 1 and done.stderr.startswith(
+        'error: no-such-python has no torch or no knet; run '
+    )

@@ -1,4 +1,5 @@
 """tools/misc/print_config.py."""
+
 import pytest
 
 from knet.apis import load_config

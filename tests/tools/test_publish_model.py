@@ -1,4 +1,5 @@
 """tools/model_converters/publish_model.py."""
+
 import hashlib
 
 import pytest
@@ -10,14 +11,21 @@ from knet.errors import InputError
 @pytest.fixture
 def checkpoint(tmp_path):
     path = tmp_path / 'epoch_1.pth'
-    torch.save(dict(state_dict={'module.a.weight': torch.arange(3.)}, optimizer=dict(state={0: torch.zeros(9)}), meta=dict(epoch=1)), path)
+    torch.save(
+        dict(
+            state_dict={'module.a.weight': torch.arange(3.0)},
+            optimizer=dict(state={0: torch.zeros(9)}),
+            meta=dict(epoch=1),
+        ),
+        path,
+    )
     return path
 
 
 @pytest.mark.parametrize('name', ['knet_v1.0.pth', 'knet_v1.0'])
 def test_parameters_stay_and_the_optimizer_goes(tool, checkpoint, tmp_path, name):
     printed = tool('model_converters/publish_model', checkpoint, tmp_path / 'out' / name)
-    path, = (tmp_path / 'out').iterdir()
+    (path,) = (tmp_path / 'out').iterdir()
     digest = hashlib.sha256(path.read_bytes()).hexdigest()
     assert path.name == f'knet_v1.0-{digest[:8]}.pth' and str(path) in printed
     published = torch.load(path, weights_only=True)

@@ -1,10 +1,14 @@
-"""tools/slurm_train.sh and tools/slurm_test.sh under a real Slurm with two nodes, one process on each."""
+"""tools/slurm_train.sh and tools/slurm_test.sh under a real Slurm with two nodes, one process on
+each."""
+
 import pytest
 
 from tests.conftest import run
 from tests.tools import slurm as slurm_tools
 
-pytestmark = pytest.mark.skipif(slurm_tools.why_not() is not None, reason=f'no Slurm to start here: {slurm_tools.why_not()}')
+pytestmark = pytest.mark.skipif(
+    slurm_tools.why_not() is not None, reason=f'no Slurm to start here: {slurm_tools.why_not()}'
+)
 
 
 @pytest.fixture(scope='module')
@@ -20,30 +24,70 @@ def slurm(tmp_path_factory):
 @pytest.fixture
 def launch(slurm):
     """Call a launcher for one task on each of two nodes without GPUs."""
+
     def call(script, *args):
-        return run('sh', f'tools/{script}.sh', 'toy', 'knet', *args, GPUS='2', GPUS_PER_NODE='1', CPUS_PER_TASK='1', GRES='', **slurm.env)
+        return run(
+            'sh',
+            f'tools/{script}.sh',
+            'toy',
+            'knet',
+            *args,
+            GPUS='2',
+            GPUS_PER_NODE='1',
+            CPUS_PER_TASK='1',
+            GRES='',
+            **slurm.env,
+        )
+
     return call
 
 
 @pytest.fixture
 def config(tiny_config, tmp_path):
     """Path of a config whose program is the tiny config's after the given lines."""
+
     def write(lines):
         path = tmp_path / 'config.py'
         path.write_text(f"_base_ = r'{tiny_config}'\nimport os\n{lines}\n")
         return path
+
     return write
 
 
 def test_training_and_testing_with_one_process_per_node(launch, config, tmp_path):
-    path = config(f"open(os.path.join(r'{tmp_path}', '%(SLURMD_NODENAME)s.%(SLURM_PROCID)s' % os.environ), 'w').close()")
-    done = launch('slurm_train', path, tmp_path / 'work', '--no-validate', '--cfg-options', 'runner.max_epochs=1')
+    path = config(
+        f"open(os.path.join(r'{tmp_path}', '%(SLURMD_NODENAME)s.%(SLURM_PROCID)s' % os.environ), "
+        "'w').close()"
+    )
+    done = launch(
+        'slurm_train',
+        path,
+        tmp_path / 'work',
+        '--no-validate',
+        '--cfg-options',
+        'runner.max_epochs=1',
+    )
     assert done.returncode == 0, done.stderr[-3000:]
-    assert {file.suffix for file in tmp_path.glob('n[12].*')} == {'.0', '.1'} and len(list(tmp_path.glob('n[12].*'))) == 2
-    assert (tmp_path / 'work' / 'epoch_1.pth').exists() and len(list((tmp_path / 'work').glob('*.log'))) == 1
-    done = launch('slurm_test', path, tmp_path / 'work' / 'latest.pth', '--out', tmp_path / 'results', '--eval', 'STQ')
+    assert {file.suffix for file in tmp_path.glob('n[12].*')} == {'.0', '.1'} and len(
+        list(tmp_path.glob('n[12].*'))
+    ) == 2
+    assert (tmp_path / 'work' / 'epoch_1.pth').exists() and len(
+        list((tmp_path / 'work').glob('*.log'))
+    ) == 1
+    done = launch(
+        'slurm_test',
+        path,
+        tmp_path / 'work' / 'latest.pth',
+        '--out',
+        tmp_path / 'results',
+        '--eval',
+        'STQ',
+    )
     assert done.returncode == 0, done.stderr[-3000:]
-    assert len(list((tmp_path / 'results' / 'panoptic').glob('*/*.png'))) == 8 and done.stdout.count('STQ by class') == 1
+    assert (
+        len(list((tmp_path / 'results' / 'panoptic').glob('*/*.png'))) == 8
+        and done.stdout.count('STQ by class') == 1
+    )
 
 
 def test_a_process_that_fails_ends_the_job_and_its_words_are_seen(launch, config, tmp_path):

@@ -1,4 +1,5 @@
 """Colours of classes and tracks, contours, overlays."""
+
 import numpy as np
 
 from knet.label_space import STEP
@@ -51,5 +52,10 @@ def test_panels_are_stacked_where_wide_and_have_even_sides():
 
 def test_a_frame_without_tracks():
     assert track_colours(np.zeros(0, np.int32)).shape == (0, 3)
-    picture = draw_tracks(np.full((8, 8, 3), 90, np.uint8), np.zeros((8, 8), np.uint8), np.zeros((8, 8), np.int32), STEP)
+    picture = draw_tracks(
+        np.full((8, 8, 3), 90, np.uint8),
+        np.zeros((8, 8), np.uint8),
+        np.zeros((8, 8), np.int32),
+        STEP,
+    )
     assert picture.shape == (8, 8, 3)

@@ -1,4 +1,5 @@
 """Pictures and videos of a sequence on disk."""
+
 import cv2
 import numpy as np
 import pytest
@@ -12,7 +13,10 @@ from knet.visualization import SequenceRenderer, VideoWriter
 def frame(number):
     semantic = np.zeros((32, 80), np.uint8)
     instance = np.zeros((32, 80), np.int32)
-    semantic[8:24, 5 * number:5 * number + 20], instance[8:24, 5 * number:5 * number + 20] = 13, 4
+    semantic[8:24, 5 * number : 5 * number + 20], instance[8:24, 5 * number : 5 * number + 20] = (
+        13,
+        4,
+    )
     return np.full((32, 80, 3), 90, np.uint8), semantic, instance
 
 
@@ -22,7 +26,9 @@ def test_files_of_two_sequences(tmp_path):
         for number in range(count):
             image, semantic, instance = frame(number)
             truth = (semantic, instance) if sequence == 2 else (None, None)
-            renderer.add(str(sequence), frame_name(sequence, number), image, semantic, instance, *truth)
+            renderer.add(
+                str(sequence), frame_name(sequence, number), image, semantic, instance, *truth
+            )
     renderer.close()
     assert sorted(path.name for path in (tmp_path / 'videos').iterdir()) == ['2.mp4', '7.mp4']
     for name, count, panels in (('2', 5, 3), ('7', 3, 2)):
@@ -43,7 +49,9 @@ def test_images_make_no_videos(tmp_path):
     with SequenceRenderer(tmp_path, STEP, fps=0) as renderer:
         renderer.add('ulm', 'ulm_000000_000019', *frame(0), *frame(0)[1:])
     assert sorted(str(path.relative_to(tmp_path)) for path in tmp_path.rglob('*.*')) == [
-        'semantic/ulm/ulm_000000_000019.png', 'tracks/ulm/ulm_000000_000019.png']
+        'semantic/ulm/ulm_000000_000019.png',
+        'tracks/ulm/ulm_000000_000019.png',
+    ]
 
 
 def test_interrupted_sequence_leaves_no_video(tmp_path):

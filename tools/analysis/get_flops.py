@@ -2,38 +2,49 @@
 
     python tools/analysis/get_flops.py CONFIG [--shape H W] [--cfg-options KEY=VALUE ...]
 
-Counted are convolutions, matrix products and attention; a multiplication and the addition after it are two operations. Video models
-see a frame that has a frame before it, and embed all of its kernels. Normalization, activations, interpolation, the panoptic merge
-and the tracker are not counted. Nothing is computed and no weights are fetched: the tensors have shapes, but no values.
+Counted are convolutions, matrix products and attention; a multiplication and the addition after it
+are two operations. Video models see a frame that has a frame before it, and embed all of its
+kernels. Normalization, activations, interpolation, the panoptic merge and the tracker are not
+counted. Nothing is computed and no weights are fetched: the tensors have shapes, but no values.
 """
+
 import argparse
 from typing import Callable, Dict, List, Optional, Sequence, Tuple
 
 import torch
-from mmcv import DictAction
 from mmcv.cnn.utils import revert_sync_batchnorm
-from mmdet.models import build_detector
 from terminaltables import AsciiTable
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from knet.apis import load_config
+from knet.apis import add_config_options, build_model, load_config
+from knet.data.transforms import DIVISOR, padded_size
 from knet.errors import InputError, report_input_errors
 from knet.models.video_knet import VideoKNet
 
-PARTS = {'backbone': ('backbone', ), 'neck': ('neck', ), 'rpn_head': ('rpn_head', ), 'roi_head': ('roi_head', ),
-         'track_head': ('embed_fcs', 'fc_embed', 'track_head')}
+PARTS = {
+    'backbone': ('backbone',),
+    'neck': ('neck',),
+    'rpn_head': ('rpn_head',),
+    'roi_head': ('roi_head',),
+    'track_head': ('embed_fcs', 'fc_embed', 'track_head'),
+}
 """Rows of the table, and the modules that each holds."""
-DIVISOR = 32
 
 
 def parse_args(arguments: Optional[Sequence[str]] = None) -> argparse.Namespace:
     """The options; None takes the command line of the process."""
     parser = argparse.ArgumentParser(description='Count parameters and floating-point operations')
     parser.add_argument('config', help='config file')
-    parser.add_argument('--shape', type=int, nargs=2, metavar=('H', 'W'),
-                        help=f'size of a frame, padded to multiples of {DIVISOR} as in testing (default: that of the training crops)')
-    parser.add_argument('--cfg-options', nargs='+', action=DictAction, metavar='KEY=VALUE', help='change settings of the config')
+    parser.add_argument(
+        '--shape',
+        type=int,
+        nargs=2,
+        metavar=('H', 'W'),
+        help=f'size of a frame, padded to multiples of {DIVISOR} as in testing (default: that of '
+        'the training crops)',
+    )
+    add_config_options(parser)
     return parser.parse_args(arguments)
 
 
@@ -41,9 +52,14 @@ def count_parameters(model: nn.Module) -> Dict[str, Tuple[int, int]]:
     """All parameters and the trainable ones of each part that the model has."""
     counts = {}
     for part, names in PARTS.items():
-        parameters = [p for name in names if hasattr(model, name) for p in getattr(model, name).parameters()]
+        parameters = [
+            p for name in names if hasattr(model, name) for p in getattr(model, name).parameters()
+        ]
         if parameters:
-            counts[part] = sum(p.numel() for p in parameters), sum(p.numel() for p in parameters if p.requires_grad)
+            counts[part] = (
+                sum(p.numel() for p in parameters),
+                sum(p.numel() for p in parameters if p.requires_grad),
+            )
     return counts
 
 
@@ -66,42 +82,32 @@ def count_flops(model: nn.Module, shape: Tuple[int, int]) -> Dict[str, int]:
     feats = count('backbone', model.backbone, torch.empty(1, 3, *shape, device='meta'))
     initial = count('rpn_head', model.rpn_head, count('neck', model.neck, feats))
     is_video = isinstance(model, VideoKNet)
-    previous: List[Tensor] = [model.roi_head(initial)[-1].object_feats] if is_video else []
+    previous: List[Tensor] = [model.roi_head(initial)[-1].kernels] if is_video else []
     output = count('roi_head', model.roi_head, initial, *previous)[-1]
     if is_video:
-        count('track_head', model.embed, output.track_feats[0, :model.rpn_head.num_proposals])
+        count('track_head', model.embed, output.track_feats[0, : model.kernel_set.num_proposals])
     return counts
-
-
-def crop_size(cfg) -> Tuple[int, int]:
-    """(height, width) of the training crops of a config."""
-    dataset = cfg.data.train.get('dataset', cfg.data.train)
-    sizes = [transform['crop_size'] for transform in dataset.pipeline if transform['type'] == 'CropFrames']
-    if not sizes:
-        raise InputError('the training pipeline of the config has no CropFrames; give --shape H W')
-    return tuple(sizes[0])
-
-
-def build_model(cfg) -> nn.Module:
-    """Detector of a config, in testing mode, without memory for its parameters; pretrained weights are not looked for."""
-    backbone = {**cfg.model.backbone, 'init_cfg': None}
-    return revert_sync_batchnorm(build_detector({**cfg.model, 'backbone': backbone})).eval().to('meta')
 
 
 def main(arguments: Optional[Sequence[str]] = None) -> None:
     """Print the table."""
     args = parse_args(arguments)
     cfg = load_config(args.config, args.cfg_options)
-    shape = args.shape or crop_size(cfg)
+    shape = args.shape or cfg.data.train.crop_size
     if min(shape) < 1:
         raise InputError(f'--shape must be two positive numbers, got {shape[0]} {shape[1]}')
-    height, width = (-(-side // DIVISOR) * DIVISOR for side in shape)
-    model = build_model(cfg)
+    height, width = padded_size(*shape)
+    model = revert_sync_batchnorm(build_model(cfg, pretrained=False)).eval().to('meta')
     parameters, flops = count_parameters(model), count_flops(model, (height, width))
-    rows = [[part, *(f'{n / 1e6:.2f}' for n in parameters[part]), f'{flops[part] / 1e9:.2f}'] for part in parameters]
+    rows = [
+        [part, *(f'{n / 1e6:.2f}' for n in parameters[part]), f'{flops[part] / 1e9:.2f}']
+        for part in parameters
+    ]
     totals = [f'{sum(column) / 1e6:.2f}' for column in zip(*parameters.values())]
     rows.append(['all', *totals, f'{sum(flops.values()) / 1e9:.2f}'])
-    table = AsciiTable([['part', 'parameters (M)', 'trainable (M)', f'GFLOPs at {height}x{width}'], *rows])
+    table = AsciiTable(
+        [['part', 'parameters (M)', 'trainable (M)', f'GFLOPs at {height}x{width}'], *rows]
+    )
     table.justify_columns = {1: 'right', 2: 'right', 3: 'right'}
     print(table.table)
 

@@ -1,10 +1,13 @@
-"""Say what this machine has and whether Video K-Net can run on it; put what it prints into a bug report.
+"""Say what this machine has and whether Video K-Net can run on it; put what it prints into a bug
+report.
 
     python tools/misc/check_environment.py [DIR]
 
-Looks at the versions of the packages, mmcv's operators, each GPU and whether the installed torch has kernels for it, nccl, ffmpeg
-and the free disk at DIR. What does not work is a line "problem: ..." that says what to do; the exit status is then 1.
+Looks at the versions of the packages, mmcv's operators, each GPU and whether the installed torch
+has kernels for it, nccl, ffmpeg and the free disk at DIR. What does not work is a line "problem:
+..." that says what to do; the exit status is then 1.
 """
+
 import argparse
 import importlib
 import os
@@ -18,8 +21,19 @@ from pathlib import Path
 from typing import List, Optional, Sequence, Tuple
 
 ROOT = Path(__file__).resolve().parents[2]
-PACKAGES = ('torch', 'torchvision', 'mmcv-full', 'mmdet', 'numpy', 'scipy', 'opencv-python', 'pillow', 'pycocotools', 'matplotlib',
-            'imageio-ffmpeg')
+PACKAGES = (
+    'torch',
+    'torchvision',
+    'mmcv-full',
+    'mmdet',
+    'numpy',
+    'scipy',
+    'opencv-python',
+    'pillow',
+    'pycocotools',
+    'matplotlib',
+    'imageio-ffmpeg',
+)
 LISTED = ('torch', 'mmcv', 'imageio_ffmpeg')  # modules of PACKAGES
 ROOM = 10  # GB: pictures, logs and checkpoints of a training run
 
@@ -27,8 +41,9 @@ ROOM = 10  # GB: pictures, logs and checkpoints of a training run
 def has_kernels(capability: Tuple[int, int], architectures: Sequence[str]) -> bool:
     """Whether a GPU can run a build of torch.
 
-    Binary code (`sm_86`) runs on GPUs of the same major version and the same or a higher minor one, intermediate code
-    (`compute_120`) on every GPU from that version on (CUDA programming guide, "Application compatibility").
+    Binary code (`sm_86`) runs on GPUs of the same major version and the same or a higher minor one,
+    intermediate code (`compute_120`) on every GPU from that version on (CUDA programming guide,
+    "Application compatibility").
 
     Args:
         capability: Compute capability of the GPU, major and minor, (7, 0) for a V100.
@@ -65,14 +80,19 @@ class Report:
                 self.problem(f'{name} cannot be imported ({error}); {advice}')
             return None
         except Exception as error:  # packages that do not fit together fail in many ways
-            self.problem(f'{name} cannot be imported ({type(error).__name__}: {str(error).splitlines()[0] if str(error) else ""}); {advice}')
+            self.problem(
+                f'{name} cannot be imported ({type(error).__name__}: '
+                f'{str(error).splitlines()[0] if str(error) else ""}); {advice}'
+            )
             return None
 
 
 def check_versions(report: Report) -> None:
     """The project, the system and the packages."""
     try:
-        commit = subprocess.run(['git', 'describe', '--always', '--dirty'], cwd=ROOT, capture_output=True, text=True).stdout.strip()
+        commit = subprocess.run(
+            ['git', 'describe', '--always', '--dirty'], cwd=ROOT, capture_output=True, text=True
+        ).stdout.strip()
     except OSError:
         commit = ''
     report.say('video-knet', commit or 'not a git checkout')
@@ -86,7 +106,10 @@ def check_versions(report: Report) -> None:
             report.say(name, 'not installed')
             missing.append(name)
     if missing:
-        report.problem(f'not installed: {", ".join(missing)}; run `sh tools/setup_env.sh`, or install what requirements.txt lists')
+        report.problem(
+            f'not installed: {", ".join(missing)}; run `sh tools/setup_env.sh`, or install what '
+            'requirements.txt lists'
+        )
 
 
 def check_torch(report: Report) -> None:
@@ -94,15 +117,30 @@ def check_torch(report: Report) -> None:
     torch = report.try_import('torch', 'run `sh tools/setup_env.sh`')
     if torch is None:
         return
-    report.say('CPU', f'{torch.backends.cpu.get_cpu_capability()} kernels, {torch.get_num_threads()} threads')
-    architectures = torch.cuda.get_arch_list() or re.findall(r'sm_\d+', torch._C._cuda_getArchFlags() or '') if torch.version.cuda else []
-    report.say('CUDA of torch', f'{torch.version.cuda}, built for {" ".join(architectures) or "no GPU"}' if torch.version.cuda else 'none')
+    report.say(
+        'CPU',
+        f'{torch.backends.cpu.get_cpu_capability()} kernels, {torch.get_num_threads()} threads',
+    )
+    architectures = (
+        torch.cuda.get_arch_list() or re.findall(r'sm_\d+', torch._C._cuda_getArchFlags() or '')
+        if torch.version.cuda
+        else []
+    )
+    report.say(
+        'CUDA of torch',
+        f'{torch.version.cuda}, built for {" ".join(architectures) or "no GPU"}'
+        if torch.version.cuda
+        else 'none',
+    )
     count = torch.cuda.device_count()
     if not count:
         report.say('GPUs', 'none; training and testing run on the CPU')
     if shutil.which('nvidia-smi') and not torch.cuda.is_available():
-        report.problem('there is an NVIDIA driver but torch can use no GPU: the driver may be older than the CUDA of torch asks for (525 for '
-                       'CUDA 12), CUDA_VISIBLE_DEVICES empty, or torch a build without CUDA')
+        report.problem(
+            'there is an NVIDIA driver but torch can use no GPU: the driver may be older than the '
+            'CUDA of torch asks for (525 for '
+            'CUDA 12), CUDA_VISIBLE_DEVICES empty, or torch a build without CUDA'
+        )
         return
     for i in range(count):
         check_gpu(report, torch, i, architectures)
@@ -120,24 +158,49 @@ def check_gpu(report: Report, torch, index: int, architectures: Sequence[str]) -
     except RuntimeError as error:
         report.problem(f'GPU {index} cannot be used: {str(error).splitlines()[0]}')
         return
-    capability, code = (properties.major, properties.minor), f'sm_{properties.major}{properties.minor}'
+    capability, code = (
+        (properties.major, properties.minor),
+        f'sm_{properties.major}{properties.minor}',
+    )
     works = has_kernels(capability, architectures)
-    report.say(f'GPU {index}', f'{properties.name}, {properties.total_memory / 2 ** 30:.0f} GiB, {code}, torch has '
-                               f'{"kernels for it" if works else "NO kernels for it"}')
+    report.say(
+        f'GPU {index}',
+        f'{properties.name}, {properties.total_memory / 2**30:.0f} GiB, {code}, torch has '
+        f'{"kernels for it" if works else "NO kernels for it"}',
+    )
     if not works:
-        report.problem(f'torch {torch.__version__} has no kernels for GPU {index} ({properties.name}, {code}; it was built for '
-                       f'{" ".join(architectures)}); install a torch that has, see requirements/lock.txt')
+        report.problem(
+            f'torch {torch.__version__} has no kernels for GPU {index} ({properties.name}, '
+            f'{code}; it was built for '
+            f'{" ".join(architectures)}); install a torch that has, see requirements/lock.txt'
+        )
 
 
 def check_parts(report: Report, folder: str) -> None:
     """mmcv's operators, the project itself, ffmpeg and the disk."""
-    ops = report.try_import('mmcv.ops', 'mmcv-full must be built against the installed torch: run `sh tools/setup_env.sh`, or '
-                                        '`pip install --no-build-isolation --no-cache-dir --force-reinstall --no-deps mmcv-full==1.7.2`')
+    ops = report.try_import(
+        'mmcv.ops',
+        'mmcv-full must be built against the installed torch: run `sh tools/setup_env.sh`, or '
+        '`pip install --no-build-isolation --no-cache-dir --force-reinstall --no-deps '
+        'mmcv-full==1.7.2`',
+    )
     if ops is not None:
-        report.say('mmcv.ops', f'load, CUDA: {ops.get_compiling_cuda_version()} (no config of this project needs its CUDA kernels)')
-    if report.try_import('knet.apis', 'run `sh tools/setup_env.sh`, or `pip install --no-build-isolation --no-deps -e .`') is not None:
+        report.say(
+            'mmcv.ops',
+            f'load, CUDA: {ops.get_compiling_cuda_version()} (no config of this project needs its '
+            'CUDA kernels)',
+        )
+    if (
+        report.try_import(
+            'knet.apis',
+            'run `sh tools/setup_env.sh`, or `pip install --no-build-isolation --no-deps -e .`',
+        )
+        is not None
+    ):
         report.say('knet', 'can be imported')
-    ffmpeg = report.try_import('imageio_ffmpeg', 'pictures work without it, videos do not: `pip install imageio-ffmpeg`')
+    ffmpeg = report.try_import(
+        'imageio_ffmpeg', 'pictures work without it, videos do not: `pip install imageio-ffmpeg`'
+    )
     if ffmpeg is not None:
         try:
             report.say('ffmpeg', f'{ffmpeg.get_ffmpeg_version()} ({ffmpeg.get_ffmpeg_exe()})')
@@ -146,13 +209,24 @@ def check_parts(report: Report, folder: str) -> None:
     free = shutil.disk_usage(folder).free / 1e9
     report.say('free disk', f'{free:.0f} GB at {Path(folder).resolve()}')
     if free < ROOM:
-        report.problem(f'{free:.1f} GB of free disk at {Path(folder).resolve()}; checkpoints and pictures need about {ROOM} GB')
+        report.problem(
+            f'{free:.1f} GB of free disk at {Path(folder).resolve()}; checkpoints and pictures '
+            f'need about {ROOM} GB'
+        )
 
 
 def parse_args(arguments: Optional[Sequence[str]] = None) -> argparse.Namespace:
     """The options; None takes the command line of the process."""
-    parser = argparse.ArgumentParser(description='Say what this machine has and whether Video K-Net can run on it')
-    parser.add_argument('folder', nargs='?', default='.', metavar='DIR', help='where results will go (default: here)')
+    parser = argparse.ArgumentParser(
+        description='Say what this machine has and whether Video K-Net can run on it'
+    )
+    parser.add_argument(
+        'folder',
+        nargs='?',
+        default='.',
+        metavar='DIR',
+        help='where results will go (default: here)',
+    )
     return parser.parse_args(arguments)
 
 
@@ -168,7 +242,11 @@ def main(arguments: Optional[Sequence[str]] = None) -> int:
     check_parts(report, args.folder)
     for text in report.problems:
         print(f'problem: {text}')
-    print(f'{len(report.problems)} problem{"s" * (len(report.problems) != 1)}' if report.problems else 'everything is there')
+    print(
+        f'{len(report.problems)} problem{"s" * (len(report.problems) != 1)}'
+        if report.problems
+        else 'everything is there'
+    )
     return bool(report.problems)
 
 

@@ -1,21 +1,22 @@
 """Print a config as it is after inheritance and options.
 
-    python tools/misc/print_config.py CONFIG [--cfg-options KEY=VALUE ...]
+python tools/misc/print_config.py CONFIG [--cfg-options KEY=VALUE ...]
 """
+
 import argparse
 from typing import Optional, Sequence
 
-from mmcv import DictAction
-
-from knet.apis import load_config
+from knet.apis import add_config_options, load_config
 from knet.errors import report_input_errors
 
 
 def parse_args(arguments: Optional[Sequence[str]] = None) -> argparse.Namespace:
     """The options; None takes the command line of the process."""
-    parser = argparse.ArgumentParser(description='Print a config after inheritance; the output is a config itself')
+    parser = argparse.ArgumentParser(
+        description='Print a config after inheritance; the output is a config itself'
+    )
     parser.add_argument('config', help='config file')
-    parser.add_argument('--cfg-options', nargs='+', action=DictAction, metavar='KEY=VALUE', help='change settings of the config')
+    add_config_options(parser)
     return parser.parse_args(arguments)
 
 

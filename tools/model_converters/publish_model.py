@@ -1,9 +1,12 @@
-"""Make a checkpoint ready for others: without the state of the optimizer, with a checksum in its name.
+"""Make a checkpoint ready for others: without the state of the optimizer, with a checksum in its
+name.
 
     python tools/model_converters/publish_model.py work_dirs/run/latest.pth knet_r50.pth
 
-writes knet_r50-<first 8 digits of its sha256>.pth, with the parameters and what the checkpoint tells about its run.
+writes knet_r50-<first 8 digits of its sha256>.pth, with the parameters and what the checkpoint
+tells about its run.
 """
+
 import argparse
 import hashlib
 import io
@@ -19,11 +22,19 @@ from knet.models.checkpoint import extract_state_dict, read_checkpoint
 
 def parse_args(arguments: Optional[Sequence[str]] = None) -> argparse.Namespace:
     """The options; None takes the command line of the process."""
-    parser = argparse.ArgumentParser(description='Strip a checkpoint and put a checksum into its name')
+    parser = argparse.ArgumentParser(
+        description='Strip a checkpoint and put a checksum into its name'
+    )
     parser.add_argument('checkpoint', metavar='IN', help='checkpoint file')
-    parser.add_argument('out', metavar='OUT', type=Path, help='name of the new file, without checksum')
-    parser.add_argument('--allow-pickle', action='store_true',
-                        help='load a checkpoint that asks for more than tensors and numbers; only if you trust its source')
+    parser.add_argument(
+        'out', metavar='OUT', type=Path, help='name of the new file, without checksum'
+    )
+    parser.add_argument(
+        '--allow-pickle',
+        action='store_true',
+        help='load a checkpoint that asks for more than tensors and numbers; only if you trust '
+        'its source',
+    )
     return parser.parse_args(arguments)
 
 
@@ -32,7 +43,8 @@ def publish(path: str, out: Path, allow_pickle: bool = False) -> Path:
 
     Args:
         path: Checkpoint file.
-        out: Name of the new file; the checksum goes before its suffix .pth, which is added where it is missing.
+        out: Name of the new file; the checksum goes before its suffix .pth, which is added where it
+            is missing.
         allow_pickle: See `knet.models.checkpoint.read_checkpoint`.
 
     Returns:
@@ -47,7 +59,7 @@ def publish(path: str, out: Path, allow_pickle: bool = False) -> Path:
         content['meta'] = checkpoint['meta']
     buffer = io.BytesIO()
     torch.save(content, buffer)
-    stem = out.name[:-len('.pth')] if out.name.endswith('.pth') else out.name
+    stem = out.name[: -len('.pth')] if out.name.endswith('.pth') else out.name
     final = out.with_name(f'{stem}-{hashlib.sha256(buffer.getbuffer()).hexdigest()[:8]}.pth')
     with whole_file(final) as partial:
         partial.write_bytes(buffer.getbuffer())
@@ -58,7 +70,10 @@ def main(arguments: Optional[Sequence[str]] = None) -> None:
     """Write the file and say where it is."""
     args = parse_args(arguments)
     path = publish(args.checkpoint, args.out, args.allow_pickle)
-    print(f'{path} ({path.stat().st_size / 2**20:.1f} MiB, from {Path(args.checkpoint).stat().st_size / 2**20:.1f} MiB)')
+    print(
+        f'{path} ({path.stat().st_size / 2**20:.1f} MiB, from '
+        f'{Path(args.checkpoint).stat().st_size / 2**20:.1f} MiB)'
+    )
 
 
 if __name__ == '__main__':

@@ -1,6 +1,8 @@
 # K-Net, Swin-L, 8 epochs on Cityscapes-STEP.
 _base_ = [
-    '../_base_/models/knet_s3_r50_fpn.py', '../_base_/models/swin_backbones.py', '../_base_/datasets/cityscapes_step.py',
+    '../_base_/models/knet_s3_r50_fpn.py',
+    '../_base_/models/swin_backbones.py',
+    '../_base_/datasets/cityscapes_step.py',
     '../_base_/schedules/adamw_12e.py', '../_base_/default_runtime.py'
 ]
 model = dict(backbone={{_base_.swin_l}}, neck=dict(in_channels=[192, 384, 768, 1536]))

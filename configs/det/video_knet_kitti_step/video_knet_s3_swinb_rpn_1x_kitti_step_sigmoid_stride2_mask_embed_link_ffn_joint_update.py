@@ -1,3 +1,7 @@
-# Swin-B whose kernels, too, read the previous frame: the segmentation of a frame depends on the frame before.
-_base_ = './video_knet_s3_swinb_rpn_1x_kitti_step_sigmoid_stride2_mask_embed_link_ffn_joint_train.py'
-model = dict(roi_head=dict(mask_head=dict(previous_type='update', previous_link='update_dynamic_cov')))
+# Swin-B whose kernels, too, read the previous frame: the segmentation of a frame depends on the
+# frame before.
+_base_ = (
+    './video_knet_s3_swinb_rpn_1x_kitti_step_sigmoid_stride2_mask_embed_link_ffn_'
+    'joint_train.py')
+model = dict(
+    roi_head=dict(kernel_link=dict(type='UpdatedLink'), track_link=dict(type='UpdatedLink')))

@@ -1,16 +1,14 @@
 # The made-up videos of datasets/make_toy_step.py, 96x320; pairs of 96x224.
-_base_ = './kitti_step.py'
-data_root = 'data/toy_step'
-train_pipeline = [
-    dict(type='LoadFrames'),
-    dict(type='ResizeFrames', img_scale=(320, 96), ratio_range=(0.8, 1.25)),
-    dict(type='FlipFrames', flip_ratio=0.5),
-    dict(type='CropFrames', crop_size=(96, 224)),
-    {{_base_.normalize}},
-    {{_base_.pad}},
-    dict(type='PackFrames')
-]
 data = dict(
-    train=dict(times=1, dataset=dict(data_root=data_root, pipeline=train_pipeline)),
-    val=dict(data_root=data_root),
-    test=dict(data_root=data_root))
+    name='toy_step',
+    root=None,
+    samples_per_gpu=4,
+    workers_per_gpu=0,
+    train=dict(
+        split='train',
+        repeat=1,
+        scale=(320, 96),
+        ratio_range=(0.8, 1.25),
+        crop_size=(96, 224)),
+    val=dict(split='val'),
+    test=dict(split='val'))

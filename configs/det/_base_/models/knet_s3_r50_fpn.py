@@ -1,12 +1,14 @@
-# K-Net with ResNet-50: the image model that everything else builds on.
-num_thing_classes = 2
-num_stuff_classes = 17
+# K-Net with ResNet-50: the image model that everything else builds on. Its classes are those of the
+# data set.
+task = 'image_panoptic'
 loss_mask = dict(type='CrossEntropyLoss', use_sigmoid=True, loss_weight=1.0)
 loss_dice = dict(type='DiceLoss', loss_weight=4.0)
 loss_rank = dict(type='CrossEntropyLoss', use_sigmoid=False, loss_weight=0.1)
 
 model = dict(
     type='KNet',
+    num_proposals=100,
+    channels=256,
     backbone=dict(
         type='ResNet',
         depth=50,
@@ -17,14 +19,12 @@ model = dict(
         norm_eval=True,
         style='pytorch',
         init_cfg=dict(type='Pretrained', checkpoint='torchvision://resnet50')),
-    neck=dict(type='FPN', in_channels=[256, 512, 1024, 2048], out_channels=256, num_outs=4),
+    neck=dict(type='FPN', in_channels=[256, 512, 1024, 2048], num_outs=4),
     rpn_head=dict(
         type='ConvKernelHead',
-        num_proposals=100,
-        num_thing_classes=num_thing_classes,
-        num_stuff_classes=num_stuff_classes,
         feat_downsample_stride=2,
-        localization_fpn=dict(positional_encoding=dict(type='SinePositionalEncoding', num_feats=128, normalize=True)),
+        localization_fpn=dict(
+            positional_encoding=dict(type='SinePositionalEncoding', normalize=True)),
         loss_mask=loss_mask,
         loss_dice=loss_dice,
         loss_rank=loss_rank,
@@ -35,15 +35,19 @@ model = dict(
         mask_assign_stride=4,
         mask_head=dict(
             type='KernelUpdateHead',
-            num_proposals=100,
-            num_thing_classes=num_thing_classes,
-            num_stuff_classes=num_stuff_classes,
-            mask_upsample_stride=2,
-            loss_cls=dict(type='SigmoidFocalLoss', gamma=2.0, alpha=0.25, loss_weight=2.0),
-            loss_mask=loss_mask,
-            loss_dice=loss_dice,
-            loss_rank=loss_rank)),
-    train_cfg=dict(assigner=dict(type='KernelHungarianAssigner', cls_weight=2.0, dice_weight=4.0, mask_weight=1.0)),
+            branches=dict(
+                classes=dict(
+                    type='ClassBranch',
+                    loss=dict(type='SigmoidFocalLoss', gamma=2.0, alpha=0.25, loss_weight=2.0)),
+                masks=dict(
+                    type='MaskBranch',
+                    upsample_stride=2,
+                    loss_mask=loss_mask,
+                    loss_dice=loss_dice,
+                    loss_rank=loss_rank)))),
+    train_cfg=dict(
+        assigner=dict(
+            type='KernelHungarianAssigner', cls_weight=2.0, dice_weight=4.0, mask_weight=1.0)),
     test_cfg=dict(
         max_per_img=100,
         mask_thr=0.5,

@@ -1,4 +1,5 @@
-# Swin backbones as variables: `_base_` this file and a model with ResNet-50, then `backbone={{_base_.swin_b}}`.
+# Swin backbones as variables: `_base_` this file and a model with ResNet-50, then
+# `backbone={{_base_.swin_b}}`.
 _source = 'https://github.com/SwinTransformer/storage/releases/download/v1.0.0/'
 swin_b = dict(
     _delete_=True,

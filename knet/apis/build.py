@@ -1,0 +1,69 @@
+"""The model of a config, with its first weights."""
+
+from __future__ import annotations
+
+import logging
+from typing import Optional
+
+from mmcv import Config
+from mmcv.utils import get_logger
+from mmdet.models import build_detector
+
+from knet.data import find_dataset
+from knet.errors import InputError
+from knet.models.checkpoint import load_weights
+from knet.models.knet import KNet
+
+
+def build_model(
+    cfg: Config,
+    load_from: Optional[str] = None,
+    allow_pickle: bool = False,
+    logger: Optional[logging.Logger] = None,
+    complete: bool = False,
+    ignore_mismatched: bool = False,
+    pretrained: bool = True,
+) -> KNet:
+    """Model of a config for the classes of its data set.
+
+    Args:
+        cfg: Config with `model`, and the data set's name in `data`.
+        load_from: Checkpoint with its weights; by default those that `init_cfg` names.
+        allow_pickle: See `knet.models.checkpoint.read_checkpoint`.
+        logger: Gets the report of what was loaded.
+        complete: The checkpoint must hold all parameters.
+        ignore_mismatched: See `knet.models.checkpoint.load_weights`.
+        pretrained: Fetch the backbone's weights where there is no checkpoint.
+
+    Raises:
+        InputError: the config has no such model, a checkpoint cannot be used, or a pretrained
+            backbone cannot be fetched.
+    """
+    get_logger('mmcv').setLevel('WARNING')  # mmcv would log each parameter that it initializes
+    if 'model' not in cfg or 'name' not in cfg.get('data', {}):
+        raise InputError(
+            "the config has no `model`, or no data set's `name` in `data` (see configs/det)"
+        )
+    config = cfg.model.copy()
+    config.label_space = find_dataset(cfg.data.name).label_space
+    if (
+        load_from or not pretrained
+    ):  # the backbone's weights would be overwritten; do not fetch them
+        config.backbone = {**config.backbone, 'init_cfg': None}
+    try:
+        model = build_detector(config)
+    except Exception as error:  # anything may be wrong with the arguments of any of its parts
+        reason = f'{type(error).__name__}: {error}'
+        raise InputError(f'the model of the config cannot be built: {reason}') from None
+    try:
+        model.init_weights()
+    except (OSError, RuntimeError) as error:
+        source = (config.backbone.get('init_cfg') or {}).get('checkpoint')
+        raise InputError(
+            f'the pretrained backbone {source} cannot be loaded ({error}); give a checkpoint with '
+            '--load-from, or start from random weights with --cfg-options '
+            'model.backbone.init_cfg=None'
+        ) from None
+    if load_from:
+        load_weights(model, load_from, complete, allow_pickle, logger, ignore_mismatched)
+    return model

@@ -1,0 +1,1 @@
+"""Kernels: where they come from, how stages refine them, what is read off them."""

@@ -1,0 +1,158 @@
+"""The first kernels and masks (K-Net, section 3.3): what the refinement stages start from."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Dict, List, Optional, Sequence, Tuple
+
+import torch
+import torch.nn.functional as F
+from mmcv.cnn import ConvModule, bias_init_with_prob, normal_init
+from mmcv.runner import BaseModule
+from mmdet.core import build_assigner
+from mmdet.models.builder import HEADS, build_loss
+from torch import Tensor, nn
+
+from knet.models.kernels.kernel_set import KernelSet
+from knet.models.kernels.mask_ops import group_features, mask_losses, upsample
+from knet.models.matching.assigner import Match
+from knet.models.matching.targets import ImageTargets, MaskTargets, index_map
+from knet.models.precision import in_float32
+from knet.models.semantic_fpn import SemanticFPNWrapper
+from knet.structures import VOID
+
+
+@dataclass
+class InitialKernels:
+    """What `ConvKernelHead` gives to the first stage; N' = N thing kernels + S stuff kernels.
+
+    Attributes:
+        feats: Feature map that all stages read, (B, C, h, w), stride 8.
+        kernels: (B, N', C); kernels are 1x1.
+        mask_logits: (B, N', h, w); of the stuff kernels the semantic logits of their classes.
+        sem_logits: (B, T+S, h, w).
+    """
+
+    feats: Tensor
+    kernels: Tensor
+    mask_logits: Tensor
+    sem_logits: Tensor
+
+
+@HEADS.register_module()
+class ConvKernelHead(BaseModule):
+    """Predicts masks with a set of learned convolution kernels and hands kernels and masks on.
+
+    Args:
+        kernel_set: Which kernels there are.
+        loss_mask, loss_dice, loss_rank, loss_seg: Loss configs, see `loss`.
+        assigner: Config of the matching.
+        feat_downsample_stride: Factor by which masks are upsampled before they are compared with
+            the ground truth.
+        localization_fpn: Arguments of `SemanticFPNWrapper`.
+    """
+
+    def __init__(
+        self,
+        kernel_set: KernelSet,
+        loss_mask: Dict,
+        loss_dice: Dict,
+        loss_rank: Dict,
+        loss_seg: Dict,
+        assigner: Dict,
+        feat_downsample_stride: int = 2,
+        localization_fpn: Optional[Dict] = None,
+        init_cfg: Optional[Dict] = None,
+    ):
+        super().__init__(init_cfg)
+        channels = kernel_set.channels
+        self.kernel_set = kernel_set
+        self.feat_downsample_stride = feat_downsample_stride
+        self.localization_fpn = SemanticFPNWrapper(channels, **(localization_fpn or {}))
+        norm_cfg = dict(type='GN', num_groups=32)
+        self.loc_convs = nn.ModuleList([ConvModule(channels, channels, 1, norm_cfg=norm_cfg)])
+        self.seg_convs = nn.ModuleList([ConvModule(channels, channels, 1, norm_cfg=norm_cfg)])
+        self.init_kernels = nn.Conv2d(channels, kernel_set.num_proposals, 1, bias=False)
+        self.conv_seg = nn.Conv2d(channels, kernel_set.num_classes, 1)
+        self.loss_mask, self.loss_dice = build_loss(loss_mask), build_loss(loss_dice)
+        self.loss_rank, self.loss_seg = build_loss(loss_rank), build_loss(loss_seg)
+        self.assigner = build_assigner(assigner)
+
+    def init_weights(self) -> None:
+        """The published first weights: narrow normal ones of all convolutions, but kernels of std
+        1.
+
+        Where the semantic loss is a sigmoid loss, every class starts at probability 0.01.
+        """
+        super().init_weights()
+        for module in self.modules():
+            if isinstance(module, nn.Conv2d):
+                normal_init(module, std=0.01)
+        normal_init(self.init_kernels, std=1)
+        bias = bias_init_with_prob(0.01) if self.loss_seg.use_sigmoid else 0
+        normal_init(self.conv_seg, std=0.01, bias=bias)
+
+    def forward(self, fpn_feats: Sequence[Tensor]) -> InitialKernels:
+        """First kernels and masks.
+
+        Args:
+            fpn_feats: FPN levels, each (B, C, H/s, W/s).
+        """
+        num_things = self.kernel_set.num_thing_classes
+        loc_feats, sem_feats = self.localization_fpn(fpn_feats)
+        loc_feats, sem_feats = self.loc_convs[0](loc_feats), self.seg_convs[0](sem_feats)
+        mask_logits, sem_logits = self.init_kernels(loc_feats), self.conv_seg(sem_feats)
+        feats = loc_feats + sem_feats
+        things = self.init_kernels.weight.flatten(1) + group_features(feats, mask_logits)
+        stuff = self.conv_seg.weight[num_things:].flatten(1).expand(len(feats), -1, -1)
+        kernels = torch.cat([things, stuff], 1)  # (B, N', C)
+        mask_logits = torch.cat([mask_logits, sem_logits[:, num_things:]], 1)
+        return InitialKernels(feats, kernels, mask_logits, sem_logits)
+
+    @in_float32
+    def loss(
+        self, initial: InitialKernels, targets: Sequence[ImageTargets]
+    ) -> Tuple[Dict[str, Tensor], List[Match]]:
+        """Losses of the first masks and of the semantic map.
+
+        Args:
+            initial: Result of `forward`.
+            targets: Ground truth of each image at stride 8 / `feat_downsample_stride`.
+
+        Returns:
+            `loss_rpn_mask`, `loss_rpn_dice`: masks of the matched kernels against their things;
+            `loss_rpn_rank`: each pixel of a thing belongs to one kernel (softmax over N kernels);
+            `loss_rpn_seg`: semantic map;
+            and the matching of each image, which the first stage shares.
+        """
+        thing_logits = initial.mask_logits[:, : self.kernel_set.num_proposals]
+        mask_logits = upsample(thing_logits, self.feat_downsample_stride)
+        sem_logits = upsample(initial.sem_logits, self.feat_downsample_stride)
+        matches = self.assigner.assign_all(mask_logits.detach(), None, targets)
+        logits, masks, owners, classes = [], [], [], []
+        for image_logits, match, image in zip(mask_logits, matches, targets):
+            own = image.things[match.objects]
+            logits.append(image_logits[match.kernels])
+            masks.append(own.masks)
+            owners.append(index_map(own.masks, match.kernels))
+            everything = MaskTargets.join([image.stuff, own])
+            classes.append(index_map(everything.masks, everything.labels))
+        losses = mask_losses(torch.cat(logits), torch.cat(masks), self.loss_mask, self.loss_dice)
+        losses['loss_rank'] = self.loss_rank(mask_logits, torch.stack(owners), ignore_index=VOID)
+        losses['loss_seg'] = self._semantic_loss(sem_logits, torch.stack(classes))
+        losses = {name.replace('loss_', 'loss_rpn_'): value for name, value in losses.items()}
+        return losses, matches
+
+    def _semantic_loss(self, sem_logits: Tensor, target: Tensor) -> Tensor:
+        """Loss of (B, T+S, h, w) logits against a (B, h, w) map.
+
+        Unlabelled pixels are no class to a sigmoid loss and ignored by a softmax loss.
+        """
+        if not self.loss_seg.use_sigmoid:
+            return self.loss_seg(sem_logits, target, ignore_index=VOID)
+        num_classes, labelled = self.kernel_set.num_classes, target != VOID
+        classes = target.masked_fill(~labelled, num_classes)
+        one_hot = F.one_hot(classes, num_classes + 1)[..., :-1]  # (B, h, w, T+S)
+        logits = sem_logits.permute(0, 2, 3, 1)
+        num_labelled = labelled.sum().float().clamp(min=1)
+        return self.loss_seg(logits.flatten(0, 2), one_hot.flatten(0, 2), num_labelled)

@@ -1,0 +1,188 @@
+"""The chain of refinement stages."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Dict, List, Optional, Sequence, Tuple, Union
+
+import torch
+from mmcv.runner import BaseModule, ModuleList
+from mmdet.core import build_assigner, reduce_mean
+from mmdet.models.builder import HEADS, build_head
+from torch import Tensor
+
+from knet.models.kernels.branches import StageTargets
+from knet.models.kernels.kernel_head import InitialKernels
+from knet.models.kernels.kernel_set import KernelSet
+from knet.models.kernels.stage import StageOutput
+from knet.models.matching.assigner import Match
+from knet.models.matching.targets import ImageTargets
+from knet.structures import T, map_tensors
+
+
+@dataclass
+class MatchedLosses:
+    """Result of `KernelIterHead.loss`.
+
+    Attributes:
+        losses: Losses and values for the log, `s<stage>_<name>`.
+        matches: Of each image, the things that the last stage's masks and classes match.
+    """
+
+    losses: Dict[str, Any]
+    matches: List[Match]
+
+
+@HEADS.register_module()
+class KernelIterHead(BaseModule):
+    """`num_stages` stages that refine kernels, masks and classes in turn (K-Net, figure 2).
+
+    Args:
+        kernel_set: Which kernels there are.
+        num_stages: Number of stages.
+        mask_head: Config of a stage for all stages, or a list of one config per stage.
+        assigner: Config of the matching.
+        kernel_link, track_link: Links to the previous frame, of the last stage; no other has any.
+        mask_assign_stride: Stride of the ground truth that masks are compared with.
+    """
+
+    def __init__(
+        self,
+        kernel_set: KernelSet,
+        num_stages: int,
+        mask_head: Union[Dict, Sequence[Dict]],
+        assigner: Dict,
+        kernel_link: Optional[Dict] = None,
+        track_link: Optional[Dict] = None,
+        mask_assign_stride: int = 4,
+        init_cfg: Optional[Dict] = None,
+    ):
+        super().__init__(init_cfg)
+        configs = [mask_head] * num_stages if isinstance(mask_head, dict) else list(mask_head)
+        if len(configs) != num_stages:
+            raise ValueError(f'{num_stages} stages but {len(configs)} mask_head configs')
+        configs[-1] = {**configs[-1], 'kernel_link': kernel_link, 'track_link': track_link}
+        # mmcv's list hands `init_weights` on to the stages; torch's does not
+        self.mask_head = ModuleList(
+            [build_head({**config, 'kernel_set': kernel_set}) for config in configs]
+        )
+        self.kernel_set = kernel_set
+        self.mask_assign_stride = mask_assign_stride
+        self.assigner = build_assigner(assigner)
+
+    def forward(
+        self, initial: InitialKernels, previous: Optional[Tensor] = None
+    ) -> List[StageOutput]:
+        """Run all stages.
+
+        Args:
+            initial: Features, kernels and masks of the kernel head.
+            previous: Last stage's kernels of the previous frame, (B, N', C), None without one.
+
+        Returns:
+            Output of each stage.
+        """
+        outputs = self._unlinked_stages(initial)
+        last = self.mask_head[-1](initial.feats, *_kernels_and_masks(initial, outputs), previous)
+        return [*outputs, last]
+
+    def forward_pairs(self, initial: InitialKernels) -> Tuple[List[StageOutput], List[StageOutput]]:
+        """Run all stages on pairs of frames: the key frames' last stage reads the reference frames.
+
+        Args:
+            initial: Of B key frames followed by their B reference frames.
+
+        Returns:
+            Output of each stage for the key frames, and for the reference frames.
+        """
+        outputs = self._unlinked_stages(initial)
+        inputs = (initial.feats, *_kernels_and_masks(initial, outputs))
+        key_inputs, ref_inputs = split_pairs(inputs)
+        ref = self.mask_head[-1](*ref_inputs)
+        key = self.mask_head[-1](*key_inputs, ref.kernels)
+        key_outputs, ref_outputs = split_pairs(outputs)
+        return [*key_outputs, key], [*ref_outputs, ref]
+
+    def _unlinked_stages(self, initial: InitialKernels) -> List[StageOutput]:
+        """All stages but the last, which alone can have a link to the previous frame."""
+        outputs: List[StageOutput] = []
+        for stage in self.mask_head[:-1]:
+            outputs.append(stage(initial.feats, *_kernels_and_masks(initial, outputs)))
+        return outputs
+
+    def num_positives(self, *targets: Sequence[ImageTargets]) -> Tensor:
+        """Kernels that get an object: mean over the processes, at least 1.
+
+        All counts travel in one exchange between processes: they follow from the ground truth
+        alone, since matching gives every thing a kernel as long as there are kernels.
+
+        Args:
+            targets: Lists of the ground truth of images.
+
+        Returns:
+            A number for each list, (len(targets),).
+        """
+        proposals = self.kernel_set.num_proposals
+        counts = [
+            sum(min(len(image.things), proposals) + len(image.stuff) for image in images)
+            for images in targets
+        ]
+        return reduce_mean(targets[0][0].things.masks.new_tensor(counts)).clamp(min=1)
+
+    def loss(
+        self,
+        outputs: List[StageOutput],
+        targets: Sequence[ImageTargets],
+        matches: List[Match],
+        num_positive: Tensor,
+    ) -> MatchedLosses:
+        """Losses of all stages.
+
+        Each stage is matched by the masks and classes of the stage before it, the first one by the
+        initial masks.
+
+        Args:
+            outputs: Of each stage.
+            targets: Ground truth of each image at `mask_assign_stride`.
+            matches: Of each image, the matching of the initial masks (`ConvKernelHead.loss`).
+            num_positive: See `num_positives`.
+        """
+        losses = {}
+        for i, (stage, output) in enumerate(zip(self.mask_head, outputs)):
+            predictions = stage.upsample(output.predictions)
+            all_matches = [self._with_stuff(*pair) for pair in zip(matches, targets)]
+            stage_targets = StageTargets(all_matches, targets, num_positive)
+            stage_losses = stage.loss(predictions, stage_targets)
+            losses.update({f's{i}_{name}': value for name, value in stage_losses.items()})
+            matches = self._match_things(predictions, targets)
+        return MatchedLosses(losses, matches)
+
+    def _with_stuff(self, things: Match, image: ImageTargets) -> Match:
+        """Matched things and, after them, the stuff kernels: kernel N + j belongs to class T +
+        j."""
+        offset = self.kernel_set.num_proposals - self.kernel_set.num_thing_classes
+        rows = torch.arange(len(image.stuff), device=image.stuff.labels.device)
+        return Match.join([things, Match(image.stuff.labels + offset, rows + len(image.things))])
+
+    def _match_things(
+        self, predictions: Dict[str, Tensor], targets: Sequence[ImageTargets]
+    ) -> List[Match]:
+        """Match the thing kernels of each image with its things by classes and masks."""
+        things = slice(self.kernel_set.num_proposals)
+        masks = predictions['masks'].detach()[:, things]
+        classes = predictions['classes'].detach()[:, things, : self.kernel_set.num_thing_classes]
+        return self.assigner.assign_all(masks, classes, targets)
+
+
+def _kernels_and_masks(
+    initial: InitialKernels, outputs: List[StageOutput]
+) -> Tuple[Tensor, Tensor]:
+    """What the next stage starts from: the last one's output, or the initial kernels and masks."""
+    if not outputs:
+        return initial.kernels, initial.mask_logits
+    return outputs[-1].kernels, outputs[-1].predictions['masks']
+
+
+def split_pairs(batch: T) -> Tuple[T, T]:
+    """Key and reference frames of structures whose tensors hold the ones followed by the others."""
+    return map_tensors(lambda t: t.chunk(2)[0], batch), map_tensors(lambda t: t.chunk(2)[1], batch)

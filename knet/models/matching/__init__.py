@@ -1,0 +1,1 @@
+"""Matching of kernels with the ground truth in training."""

@@ -1,0 +1,1 @@
+"""Tracking: embeddings of kernels, their losses, and the tracker that compares them."""

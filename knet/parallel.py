@@ -1,0 +1,28 @@
+"""Work that is done ahead by other threads or processes, and comes back in order."""
+
+from collections import deque
+from concurrent.futures import Executor, Future
+from typing import Callable, Deque, Iterable, Iterator, TypeVar
+
+Item = TypeVar('Item')
+Result = TypeVar('Result')
+
+
+def ordered_map(
+    pool: Executor, function: Callable[[Item], Result], items: Iterable[Item], ahead: int
+) -> Iterator[Result]:
+    """Results of `function` in the order of `items`; at most `ahead` of them wait in memory.
+
+    When the caller stops early, or an item fails, what has not begun is cancelled.
+    """
+    waiting: Deque[Future] = deque()
+    try:
+        for item in items:
+            waiting.append(pool.submit(function, item))
+            if len(waiting) > ahead:
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()
+    finally:
+        for future in waiting:
+            future.cancel()

@@ -1,0 +1,154 @@
+"""Tasks: what training, testing, drawing and reporting do differently for videos and for images.
+
+A config names its task (`task = 'video_panoptic'`); everything else asks the task.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Dict, List, Optional, Sequence, Tuple
+
+from tqdm import tqdm
+
+from knet.data.base import DatasetInfo, FrameRecord, SegmentationDataset
+from knet.errors import InputError
+from knet.evaluation import (
+    PROTOCOLS,
+    ImagePanopticEvaluator,
+    Protocol,
+    VideoPanopticEvaluator,
+    format_image_table,
+    format_table,
+)
+from knet.step_format import read_panoptic, write_panoptic
+from knet.structures import FrameResult
+
+
+class Task:
+    """Interface of the tasks.
+
+    Attributes:
+        name: What configs call it.
+        num_references: Reference frames that a training item has beside its key frame.
+        metrics: What can be measured, as `--eval` names it.
+        makes_videos: Whether drawn frames of a sequence become a video.
+    """
+
+    name: str
+    num_references: int
+    metrics: Tuple[str, ...]
+    makes_videos: bool
+
+    def prediction_file(self, results: Path, record: FrameRecord) -> Path:
+        """Where the prediction of a frame lies below a folder of results."""
+        return results / 'panoptic' / record.folder / f'{record.name}.png'
+
+    def write(self, results: Path, record: FrameRecord, result: FrameResult) -> None:
+        """Write the result of a frame, in STEP encoding."""
+        path = self.prediction_file(results, record)
+        write_panoptic(path, result.semantic, result.instance)
+
+    def evaluate(self, results: Path, dataset: SegmentationDataset) -> Dict[str, Any]:
+        """Measure predictions that `write` wrote against the ground truth of a data set.
+
+        Raises:
+            InputError: a prediction or its ground truth is missing or cannot be used.
+        """
+        raise NotImplementedError
+
+    def format(self, figures: Dict[str, Any], metrics: Sequence[str] = ()) -> str:
+        """Tables of what `evaluate` returns; of some metrics only, if `metrics` names them."""
+        raise NotImplementedError
+
+    def summary(self, figures: Dict[str, Any]) -> Dict[str, float]:
+        """The figures that a training log shows."""
+        raise NotImplementedError
+
+    def next_commands(self, results: Path, dataset: SegmentationDataset) -> List[str]:
+        """Arguments of Python that evaluate the results again, for the user."""
+        return []
+
+    def check_truth(self, dataset: SegmentationDataset) -> None:
+        """Raise InputError unless all frames have ground truth."""
+        for record in dataset.records:
+            if not record.truth:
+                raise InputError(
+                    f'{record.image} has no ground truth; the split cannot be evaluated'
+                )
+
+
+class VideoPanoptic(Task):
+    """Video panoptic segmentation: STQ and VPQ."""
+
+    name = 'video_panoptic'
+    num_references = 1
+    metrics = ('STQ', 'VPQ')
+    makes_videos = True
+
+    def evaluate(self, results: Path, dataset: SegmentationDataset) -> Dict[str, Any]:
+        self.check_truth(dataset)
+        evaluator = VideoPanopticEvaluator(_protocol(dataset.info))
+        for record in tqdm(dataset.records, desc='evaluating', unit='frame', disable=None):
+            truth = dataset.read_truth(record)
+            prediction = read_panoptic(self.prediction_file(results, record))
+            evaluator.add_frame(record.sequence, record.frame, *truth, *prediction)
+        return evaluator.result()
+
+    def format(self, figures: Dict[str, Any], metrics: Sequence[str] = ()) -> str:
+        return format_table(figures, [name.lower() for name in metrics or self.metrics])
+
+    def summary(self, figures: Dict[str, Any]) -> Dict[str, float]:
+        """STQ, AQ, SQ, and VPQ as mean over the window sizes."""
+        stq = figures['stq']
+        return {**{name: stq[name] for name in ('STQ', 'AQ', 'SQ')}, 'VPQ': figures['vpq']['VPQ']}
+
+    def next_commands(self, results: Path, dataset: SegmentationDataset) -> List[str]:
+        if dataset.info.protocol is None:  # its classes are not known to the command lines
+            return []
+        options = f'{results} {dataset.folder} --protocol {dataset.info.protocol}'
+        return [f'tools/eval_{metric}_step.py {options}' for metric in ('dstq', 'dvpq')]
+
+
+class ImagePanoptic(Task):
+    """Panoptic segmentation of images, or of the frames of videos one by one: PQ and mIoU."""
+
+    name = 'image_panoptic'
+    num_references = 0
+    metrics = ('PQ',)
+    makes_videos = False
+
+    def evaluate(self, results: Path, dataset: SegmentationDataset) -> Dict[str, Any]:
+        self.check_truth(dataset)
+        evaluator = ImagePanopticEvaluator(_protocol(dataset.info))
+        for record in tqdm(dataset.records, desc='evaluating', unit='image', disable=None):
+            prediction = read_panoptic(self.prediction_file(results, record))
+            evaluator.add_image(record.name, *dataset.read_truth(record), *prediction)
+        return evaluator.result()
+
+    def format(self, figures: Dict[str, Any], metrics: Sequence[str] = ()) -> str:
+        return format_image_table(figures)
+
+    def summary(self, figures: Dict[str, Any]) -> Dict[str, float]:
+        return {name: figures[name] for name in ('PQ', 'SQ', 'RQ', 'mIoU')}
+
+
+def _protocol(info: DatasetInfo) -> Protocol:
+    """Rules by which a data set is evaluated."""
+    if info.protocol is not None:
+        return PROTOCOLS[info.protocol]
+    return Protocol(info.name, info.label_space, tube_ids=info.label_space.thing_ids)
+
+
+TASKS: Dict[str, Task] = {task.name: task for task in (VideoPanoptic(), ImagePanoptic())}
+
+
+def find_task(name: Optional[str]) -> Task:
+    """A task by its name.
+
+    Raises:
+        InputError: there is none of this name.
+    """
+    if name not in TASKS:
+        what = f'unknown task {name!r}' if name else 'the config names no task'
+        raise InputError(f"{what}; expected task = '...', one of {', '.join(sorted(TASKS))}")
+    return TASKS[name]

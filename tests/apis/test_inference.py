@@ -1,0 +1,145 @@
+"""Segmentation of images and videos from Python: sources, sizes, kinds of images."""
+
+import cv2
+import numpy as np
+import pytest
+
+from knet.apis import init_model, prepare_frame, segment_image, segment_video
+from knet.errors import InputError
+from knet.step_format import write_png
+from knet.visualization import VideoWriter
+
+SIZE = (48, 64)
+
+
+@pytest.fixture(scope='module')
+def model(tiny_config):
+    return init_model(tiny_config, device='cpu')
+
+
+def images(count, size=SIZE):
+    rng = np.random.default_rng(0)
+    return [rng.integers(0, 256, (*size, 3), dtype=np.uint8) for _ in range(count)]
+
+
+def same(one, two):
+    return all(
+        np.array_equal(getattr(one, name), getattr(two, name)) for name in ('semantic', 'instance')
+    )
+
+
+def test_three_lines(model, tmp_path):
+    write_png(tmp_path / 'street.png', images(1)[0])
+    result = segment_image(model, tmp_path / 'street.png')
+    assert result.semantic.shape == SIZE and result.semantic.dtype == np.uint8
+    assert set(np.unique(result.semantic)) <= set(range(19))
+    assert same(result, segment_image(model, images(1)[0]))
+
+
+def test_sources_of_a_video_agree(model, tmp_path):
+    frames = images(3)
+    for number, image in enumerate(frames):
+        write_png(tmp_path / 'folder' / f'{number:03d}.png', image)
+    (tmp_path / 'folder' / 'notes.txt').touch()
+    files = sorted((tmp_path / 'folder').glob('*.png'))
+    expected = list(segment_video(model, iter(frames)))
+    for source in (tmp_path / 'folder', str(tmp_path / 'folder'), files, frames):
+        results = list(segment_video(model, source))
+        assert len(results) == 3 and all(map(same, results, expected))
+
+
+@pytest.mark.parametrize('size', [(48, 64), (64, 36)])
+def test_video_file(model, tmp_path, size):
+    writer = VideoWriter(tmp_path / 'drive.mp4', fps=10)
+    for image in images(5, size):
+        writer.add(image)
+    writer.close()
+    assert [result.semantic.shape for result in segment_video(model, tmp_path / 'drive.mp4')] == [
+        size
+    ] * 5
+
+
+def test_frame_by_frame_is_what_segment_video_does(model):
+    frames, state, results = images(4), model.new_state(), []
+    for image in frames:
+        result, state = model.step(prepare_frame(model, image), state)
+        results.append(result)
+    assert all(map(same, results, segment_video(model, frames))) and state.tracks.frame == 4
+
+
+@pytest.mark.parametrize('size', [(31, 45), (1, 1), (70, 33)])
+def test_odd_sizes(model, size):
+    assert segment_image(model, images(1, size)[0]).instance.shape == size
+
+
+def test_grey_transparent_and_16_bit_images(model, tmp_path):
+    colour = images(1)[0]
+    grey = colour[..., 0]
+    expected = segment_image(model, np.dstack([grey] * 3))
+    assert same(segment_image(model, grey), expected)
+    assert same(segment_image(model, grey.astype(np.uint16) * 257), expected)
+    alpha = np.dstack([colour, np.full(SIZE, 7, np.uint8)])
+    assert same(segment_image(model, alpha), segment_image(model, colour))
+    for name, image in (('grey', grey), ('deep', grey.astype(np.uint16) * 257)):
+        write_png(tmp_path / f'{name}.png', image)
+        assert same(segment_image(model, tmp_path / f'{name}.png'), expected)
+
+
+def test_turned_photographs_are_upright(model, tmp_path):
+    """A JPEG with EXIF orientation 6, as phones write them: to be turned by 90 degrees."""
+    ok, data = cv2.imencode('.jpg', images(1)[0])
+    exif = b'Exif\0\0MM\0*\0\0\0\x08\0\x01\x01\x12\0\x03\0\0\0\x01\0\x06\0\0\0\0\0\0'
+    content = data.tobytes()
+    segment = b'\xff\xe1' + (len(exif) + 2).to_bytes(2, 'big') + exif
+    (tmp_path / 'phone.jpg').write_bytes(content[:2] + segment + content[2:])
+    assert ok and segment_image(model, tmp_path / 'phone.jpg').semantic.shape == SIZE[::-1]
+
+
+@pytest.mark.parametrize(
+    'source, message',
+    [
+        ('nothing.mp4', 'nothing.mp4 is neither a video file nor a folder of images'),
+        ('empty', 'empty holds no images'),
+        ('text.mp4', 'video .*text.mp4 cannot be opened'),
+        (
+            [*images(2), np.zeros((4, 4, 3), np.uint8)],
+            r'frame 2 has the size \(4, 4\), the first frame \(48, 64\)',
+        ),
+        (
+            [images(1)[0], np.zeros((4, 4, 3), np.float32)],
+            r'frame 1 has type float32 and shape \(4, 4, 3\)',
+        ),
+        ([images(1)[0], np.zeros((0, 4, 3), np.uint8)], 'frame 1 has type uint8 and shape'),
+        (['missing.png'], 'frame 0: cannot read missing.png'),
+        ([None], 'frame 0 is of type NoneType'),
+        (np.zeros((8, 8, 3), np.uint8), 'a source of type ndarray is no video'),
+        (None, 'a source of type NoneType is no video'),
+    ],
+)
+def test_what_cannot_be_segmented(model, tmp_path, monkeypatch, source, message):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / 'empty').mkdir()
+    (tmp_path / 'text.mp4').write_text('hello')
+    with pytest.raises(InputError, match=message):
+        list(segment_video(model, source))
+
+
+def test_video_that_breaks_off(model, tmp_path):
+    """The index names more frames than there are: what can be decoded comes, with a warning."""
+    writer = VideoWriter(tmp_path / 'whole.mp4', fps=10)
+    for image in images(40):
+        writer.add(image)
+    writer.close()
+    content = (tmp_path / 'whole.mp4').read_bytes()
+    # the index lies behind the frames; they are overwritten from the first third on
+    start = content.index(b'mdat') + len(content) // 3
+    end = content.index(b'moov') - 8
+    (tmp_path / 'cut.mp4').write_bytes(content[:start] + bytes(end - start) + content[end:])
+    with pytest.warns(UserWarning, match=r'cut.mp4 ended after \d+ frames; .* expect about 40'):
+        assert 0 < len(list(segment_video(model, tmp_path / 'cut.mp4'))) < 40
+
+
+def test_hidden_files_beside_the_images(model, tmp_path):
+    write_png(tmp_path / '0.png', images(1)[0])
+    (tmp_path / '._0.png').write_bytes(b'resource fork')
+    assert len(list(segment_video(model, tmp_path))) == 1
