@@ -19,6 +19,7 @@ from knet.apis import (
     test_sequences,
 )
 from knet.data import build_test_dataset, build_test_loader
+from knet.data.loaders import check_loading
 from knet.errors import InputError, report_input_errors
 from knet.evaluation import write_json
 from knet.tasks import TASKS, find_task
@@ -74,6 +75,7 @@ def check_metrics(names, task, dataset):
 def main():
     args = parse_args()
     cfg = load_config(args.config, args.cfg_options)
+    check_loading(**{name: cfg.data[name] for name in ('samples_per_gpu', 'workers_per_gpu')})
     setup_multi_processes(cfg)
     init_distributed(args.launcher)
     task, dataset = find_task(cfg.get('task')), build_test_dataset(cfg.data)

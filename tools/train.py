@@ -20,6 +20,7 @@ from knet.apis import (
     shared_seed,
     train_detector,
 )
+from knet.data.loaders import check_loading
 from knet.errors import report_input_errors
 
 
@@ -65,6 +66,7 @@ def parse_args():
 def main():
     args = parse_args()
     cfg = load_config(args.config, args.cfg_options)
+    check_loading(**{name: cfg.data[name] for name in ('samples_per_gpu', 'workers_per_gpu')})
     setup_multi_processes(cfg)
     if torch.cuda.is_available() and args.launcher == 'none':
         torch.cuda.set_device(args.gpu_id)

@@ -53,7 +53,7 @@ def build_model(
     try:
         model = build_detector(config)
     except Exception as error:  # anything may be wrong with the arguments of any of its parts
-        reason = f'{type(error).__name__}: {error}'
+        reason = f'{type(error).__name__}: {str(error).strip()}'.splitlines()[0]
         raise InputError(f'the model of the config cannot be built: {reason}') from None
     try:
         model.init_weights()

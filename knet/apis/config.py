@@ -66,11 +66,14 @@ def load_config(path: str, options: Optional[Dict] = None) -> Config:
     except FileNotFoundError as error:
         raise InputError(f'config {path} cannot be read: {error}') from None
     except Exception as error:  # a config is a program: anything may be raised in it
-        with contextlib.redirect_stderr(
-            io.StringIO()
-        ):  # mmcv's temporary copy of the file complains when it is closed now
+        # mmcv's temporary copy of the file complains when it is closed now
+        with contextlib.redirect_stderr(io.StringIO()):
             traceback.clear_frames(error.__traceback__)
-        raise InputError(f'config {path} cannot be read: {type(error).__name__}: {error}') from None
+        reason = f'{type(error).__name__}: {error}'
+        if isinstance(error, ImportError) and not str(error):  # mmcv keeps the reason to itself
+            cause = error.__cause__ or error.__context__
+            reason = f'custom_imports: {cause}; is the folder of the module on the PYTHONPATH?'
+        raise InputError(f'config {path} cannot be read: {reason}') from None
     for key in options or {}:
         _check_option(cfg, key)
     try:

@@ -129,6 +129,9 @@ def train_detector(
     Raises:
         InputError: data or checkpoints cannot be used.
     """
+    epochs = cfg.runner.get('max_epochs')
+    if not isinstance(epochs, int) or epochs < 1:
+        raise InputError(f'runner.max_epochs must be a whole number from 1 on, got {epochs!r}')
     logger = get_root_logger(log_level=cfg.log_level)
     rank, _ = get_dist_info()
     # 1. data
@@ -196,7 +199,7 @@ def build_training_runner(
     except Exception as error:  # anything may be wrong with the arguments of any of these classes
         raise InputError(
             'optimizer, runner or hooks of the config cannot be built: '
-            f'{type(error).__name__}: {error}'
+            f'{type(error).__name__}: {str(error).strip()}'.splitlines()[0]
         ) from None
     runner.register_hook(DistSamplerSeedHook())
     return runner

@@ -259,10 +259,12 @@ def load_weights(
     for name in [name for name in state if name in own and state[name].shape != own[name].shape]:
         shapes = f'{tuple(state[name].shape)} there and {tuple(own[name].shape)} in the model'
         if not ignore_mismatched:
-            raise InputError(
-                f'{what}: {name} has the shape {shapes}; to train a model with other classes from '
-                'it, add --ignore-mismatched'
+            hint = (
+                ''
+                if complete
+                else '; to train a model with other classes from it, add --ignore-mismatched'
             )
+            raise InputError(f'{what}: {name} has the shape {shapes}{hint}')
         report.mismatched.append(f'{name} ({shapes})')
         del state[name]
     report.loaded = [name for name in state if name in own]

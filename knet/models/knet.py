@@ -121,6 +121,8 @@ class KNet(BaseModule):
         Returns:
             the result in the frame's original size, and the state for the next frame.
         """
+        if not isinstance(frame, Frame):
+            raise TypeError(f'a frame is expected, not {type(frame).__name__}: see prepare_frame')
         images = to_device(frame.image[None], self.device)
         initial = self.rpn_head(self.extract_feat(images))
         output = self.roi_head(initial, state.kernels)[-1]

@@ -95,10 +95,12 @@ def test_classes_stand_in_the_data_set_alone(call, tiny_config, tmp_path):
         ('data.train.repeat=0', 'repeat must be a whole number from 1 on, got 0'),
         ('data.root=5', 'root must be the path of a folder, got 5'),
         ('data.samples_per_gpu=0', 'data.samples_per_gpu must be a whole number from 1 on'),
+        ('data.workers_per_gpu=many', 'data.workers_per_gpu must be a whole number from 0 on'),
         ('data.workers_per_gpu=-1', 'data.workers_per_gpu must be a whole number from 0 on'),
         ('model.roi_head.num_stages=0', 'the model of the config cannot be built'),
         ('model.roi_head.mask_head.num_heads=7', 'the model of the config cannot be built'),
         ('optimizer.type=Nope', 'optimizer, runner or hooks of the config cannot be built'),
+        ('runner.max_epochs=abc', 'runner.max_epochs must be a whole number from 1 on'),
         ('lr_config.policy=nope', 'optimizer, runner or hooks of the config cannot be built'),
         ('task=image_panoptic', 'task image_panoptic gives a VideoKNet 0 reference frames'),
         ('task=depth', "unknown task 'depth'; expected task = '...', one of image_panoptic"),
@@ -127,6 +129,13 @@ def test_resuming_from_weights_alone_and_executing_nothing(call, tiny_config, tm
         args = ('--work-dir', tmp_path / 'w', '--resume-from', tmp_path / 'weights.pth')
         assert 'holds no state of a training run' in call('train', tiny_config, *args)
     assert not (tmp_path / 'executed').exists()
+
+
+def test_module_of_a_config_that_cannot_be_imported(call, tiny_config, tmp_path):
+    config = tmp_path / 'own.py'
+    config.write_text(f"_base_ = r'{tiny_config}'\ncustom_imports = dict(imports=['no_such'])\n")
+    line = call('train', config)
+    assert 'no_such' in line and 'on the PYTHONPATH?' in line
 
 
 def test_missing_config(call, tmp_path):

@@ -10,6 +10,7 @@ object ids are only counted: they occur in good sets.
 """
 
 import argparse
+import importlib
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
@@ -352,6 +353,9 @@ def main() -> None:
         '--dataset', metavar='NAME', help='record of knet/data/catalogue.py: its layout and classes'
     )
     parser.add_argument(
+        '--import', dest='module', metavar='MODULE', help='module that registers the data set'
+    )
+    parser.add_argument(
         '--gap',
         type=int,
         default=20,
@@ -367,7 +371,15 @@ def main() -> None:
     args = parser.parse_args()
     if args.nproc < 1:
         raise InputError(f'--nproc must be at least 1, got {args.nproc}')
+    if args.module:
+        try:
+            importlib.import_module(args.module)
+        except ImportError as error:
+            raise InputError(
+                f'--import {args.module}: {error}; is its folder on the PYTHONPATH?'
+            ) from None
     info = find_dataset(args.dataset) if args.dataset else None
+    print(f'classes: {args.dataset or args.classes}')
     space = info.label_space if info else SPACES[args.classes]
     layouts = (info.layout,) if info else (StepLayout(), CityscapesLayout())
     splits = {
