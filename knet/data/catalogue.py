@@ -30,7 +30,11 @@ def find_dataset(name: str) -> DatasetInfo:
     return _CATALOGUE[name]
 
 
-register_dataset(DatasetInfo('cityscapes_step', STEP, CityscapesLayout(), 'data/cityscapes', protocol='step'))
+register_dataset(
+    DatasetInfo('cityscapes_step', STEP, CityscapesLayout(), 'data/cityscapes', protocol='step')
+)
 register_dataset(DatasetInfo('kitti_step', STEP, StepLayout(), 'data/kitti-step', protocol='step'))
-register_dataset(DatasetInfo('waymo_step', STEP, StepLayout(), 'data/waymo-step-5-cameras', protocol='step'))
+register_dataset(
+    DatasetInfo('waymo_step', STEP, StepLayout(), 'data/waymo-step-5-cameras', protocol='step')
+)
 register_dataset(DatasetInfo('toy_step', STEP, StepLayout(), 'data/toy_step', protocol='step'))

@@ -186,9 +186,7 @@ def padded_size(height: int, width: int) -> Tuple[int, int]:
     return height, width if height > DIVISOR else max(width, 2 * DIVISOR)
 
 
-def objects_of_maps(
-    semantic: np.ndarray, instance: np.ndarray, num_thing_classes: int
-) -> Objects:
+def objects_of_maps(semantic: np.ndarray, instance: np.ndarray, num_thing_classes: int) -> Objects:
     """The things of a frame.
 
     Thing pixels with instance id 0 are crowd: no object, and void for the masks.

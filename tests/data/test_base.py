@@ -1,4 +1,5 @@
 """Data sets: pairs, reference frames, loaders, bad input."""
+
 import shutil
 
 import numpy as np
@@ -12,7 +13,14 @@ from knet.step_format import scan_split, write_panoptic, write_png
 
 
 def video_dataset(root, split='train', num_references=1, with_truth=True):
-    return SegmentationDataset(find_dataset('kitti_step'), split, TestTransform(2), root, num_references, with_truth=with_truth)
+    return SegmentationDataset(
+        find_dataset('kitti_step'),
+        split,
+        TestTransform(2),
+        root,
+        num_references,
+        with_truth=with_truth,
+    )
 
 
 def number_of(image):
@@ -37,8 +45,22 @@ def test_every_frame_is_a_key_frame_and_references_stay_in_the_sequence(tmp_path
     make_frames(tmp_path, 3, [7, 8, 9, 10, 11])
     make_frames(tmp_path, 4, [12])
     dataset = video_dataset(tmp_path)
-    assert [(r.sequence, r.frame) for r in dataset.records] == [(3, 7), (3, 8), (3, 9), (3, 10), (3, 11), (4, 12)]
-    assert [drawn_references(dataset, i) for i in range(6)] == [{8, 9}, {7, 9, 10}, {7, 8, 10, 11}, {8, 9, 11}, {9, 10}, {12}]
+    assert [(r.sequence, r.frame) for r in dataset.records] == [
+        (3, 7),
+        (3, 8),
+        (3, 9),
+        (3, 10),
+        (3, 11),
+        (4, 12),
+    ]
+    assert [drawn_references(dataset, i) for i in range(6)] == [
+        {8, 9},
+        {7, 9, 10},
+        {7, 8, 10, 11},
+        {8, 9, 11},
+        {9, 10},
+        {12},
+    ]
 
 
 def test_reference_is_drawn_anew_at_each_access(tmp_path):
@@ -74,8 +96,17 @@ def test_test_loader_gives_sequences_in_order_without_ground_truth(tmp_path):
     dataset = video_dataset(tmp_path, 'val', num_references=0, with_truth=False)
     frames = list(build_test_loader(dataset, 2))
     assert [frame.name.rsplit('/', 1)[1][:13] for frame in frames] == [
-        '000001_000000', '000001_000010', '000002_000003', '000002_000004', '000002_000005']
-    assert frames[0].original_size == frames[0].size == (8, 12) and frames[0].image.shape == (3, 32, 64)
+        '000001_000000',
+        '000001_000010',
+        '000002_000003',
+        '000002_000004',
+        '000002_000005',
+    ]
+    assert frames[0].original_size == frames[0].size == (8, 12) and frames[0].image.shape == (
+        3,
+        32,
+        64,
+    )
     assert frames[0].targets is None
 
 
@@ -92,16 +123,24 @@ def test_image_without_map_is_an_error_in_training_only(tmp_path, toy_root):
     sequence, frames = next(iter(scan_split(tmp_path / 'video_sequence' / 'train').items()))
     frame = list(frames)[1]
     frames[frame]['panoptic'].unlink()
-    with pytest.raises(InputError, match=f'sequence {sequence}, frame {frame} has an image but no map'):
+    with pytest.raises(
+        InputError, match=f'sequence {sequence}, frame {frame} has an image but no map'
+    ):
         video_dataset(tmp_path)
     assert video_dataset(tmp_path, with_truth=False).records[1].truth == ()
 
 
-@pytest.mark.parametrize('semantic, message', [
-    (np.full((8, 12), 19, np.uint8), r'class id 19 is outside 0..18 and 255 \(void\); sequence 0, frame 0'),
-    (np.zeros((8, 13), np.uint8), r'has the size \(8, 13\), its image \(8, 12\)'),
-    (None, 'is not a readable image .*damaged'),
-])
+@pytest.mark.parametrize(
+    'semantic, message',
+    [
+        (
+            np.full((8, 12), 19, np.uint8),
+            r'class id 19 is outside 0..18 and 255 \(void\); sequence 0, frame 0',
+        ),
+        (np.zeros((8, 13), np.uint8), r'has the size \(8, 13\), its image \(8, 12\)'),
+        (None, 'is not a readable image .*damaged'),
+    ],
+)
 def test_bad_maps(tmp_path, semantic, message):
     make_frames(tmp_path, 0, [0])
     path = tmp_path / 'video_sequence' / 'train' / '000000_000000_panoptic.png'
@@ -116,10 +155,20 @@ def test_bad_maps(tmp_path, semantic, message):
 def test_collated_frames_have_one_size_and_void_around():
     from knet.data.loaders import collate
     from knet.data.transforms import LoadedFrame
-    small, large = (LoadedFrame(np.zeros((*size, 3), np.uint8), np.zeros(size, np.uint8), np.ones(size, np.uint16), original_size=size)
-                    for size in ((32, 32), (64, 96)))
+
+    small, large = (
+        LoadedFrame(
+            np.zeros((*size, 3), np.uint8),
+            np.zeros(size, np.uint8),
+            np.ones(size, np.uint16),
+            original_size=size,
+        )
+        for size in ((32, 32), (64, 96))
+    )
     key, reference = collate([TestTransform(2)([small, small]), TestTransform(2)([large, large])])
     for batch in (key, reference):
         assert batch.images.shape == (2, 3, 64, 96) and len(batch) == 2
-        assert (batch.images[0, :, 32:] == 0).all() and (batch.targets[0].semantic[:, 32:] == 255).all()
+        assert (batch.images[0, :, 32:] == 0).all() and (
+            batch.targets[0].semantic[:, 32:] == 255
+        ).all()
         assert [int(targets.objects.masks.sum()) for targets in batch.targets] == [32 * 32, 64 * 96]

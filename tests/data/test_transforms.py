@@ -1,4 +1,5 @@
 """Transforms change both frames of a pair alike; masks and ids are read off the maps at the end."""
+
 import numpy as np
 import pytest
 
@@ -52,14 +53,22 @@ def test_same_number_in_two_classes_are_two_objects():
 
 def test_finished_pair():
     key, reference = TestTransform(2)(drawn_pair())
-    assert key.image.shape == reference.image.shape == (3, 32, 64) and key.size == key.original_size == (8, 8)
+    assert key.image.shape == reference.image.shape == (
+        3,
+        32,
+        64,
+    ) and key.size == key.original_size == (8, 8)
     assert key.targets.semantic.shape == (32, 64) and (key.targets.semantic[8:] == VOID).all()
-    assert key.targets.objects.ids.tolist() == reference.targets.objects.ids.tolist() == [(CAR << 16) + 300]
+    assert (
+        key.targets.objects.ids.tolist()
+        == reference.targets.objects.ids.tolist()
+        == [(CAR << 16) + 300]
+    )
     assert key.targets.objects.masks.shape == (1, 32, 64)
 
 
 def test_frame_without_things():
-    key, = TestTransform(2)([frame(np.full((8, 8), ROAD), np.zeros((8, 8)))])
+    (key,) = TestTransform(2)([frame(np.full((8, 8), ROAD), np.zeros((8, 8)))])
     assert key.targets.objects.masks.shape == (0, 32, 64) and len(key.targets.objects) == 0
 
 
@@ -73,7 +82,9 @@ def test_crop_cuts_one_window_out_of_both_frames():
         random_crop([key, ref], (4, 6))
         assert key.image.shape == (4, 6, 2) and np.array_equal(key.image, ref.image)
         top, left = (int(value) for value in key.image[0, 0])
-        assert np.array_equal(key.instance, drawn_pair()[0].instance[top:top + 4, left:left + 6])
+        assert np.array_equal(
+            key.instance, drawn_pair()[0].instance[top : top + 4, left : left + 6]
+        )
         corners.add((top, left))
     assert corners == {(top, left) for top in range(5) for left in range(3)}
 

@@ -1,7 +1,7 @@
 """Layout of Cityscapes, with the maps of cityscapesScripts."""
 
 from pathlib import Path
-from typing import List, Optional, Tuple
+from typing import List, Tuple
 
 import numpy as np
 
@@ -53,8 +53,7 @@ class CityscapesLayout(Layout):
         number = name.rsplit('_', 1)[-1]
         if not number.isdecimal():
             raise InputError(
-                f'{images / city / name}: the name is not '
-                f'<city>_<sequence>_<frame>{IMAGE_ENDING}'
+                f'{images / city / name}: the name is not <city>_<sequence>_<frame>{IMAGE_ENDING}'
             )
         image = images / city / (name + IMAGE_ENDING)
         truth = tuple(maps / city / (name + ending) for ending in TRUTH_ENDINGS)
@@ -73,7 +72,8 @@ class CityscapesLayout(Layout):
         semantic, marked = read_png(record.truth[0]), read_png(record.truth[1])
         if semantic.dtype != np.uint8 or semantic.ndim != 2:
             raise InputError(
-                f'{record.truth[0]} is {semantic.dtype} of shape {semantic.shape}, not an 8-bit map '
+                f'{record.truth[0]} is {semantic.dtype} of shape {semantic.shape}, not an 8-bit '
+                'map '
                 'of train ids'
             )
         if marked.dtype.kind != 'u' or marked.shape != semantic.shape:
@@ -94,9 +94,7 @@ def _folders(parents: List[Path]) -> List[str]:
     return sorted(set(names))
 
 
-def instance_ids(
-    semantic: np.ndarray, marked: np.ndarray, label_space: LabelSpace
-) -> np.ndarray:
+def instance_ids(semantic: np.ndarray, marked: np.ndarray, label_space: LabelSpace) -> np.ndarray:
     """Instance ids, (H, W), 0 = a group of things, or stuff.
 
     Riders, trucks and so on are marked one by one in Cityscapes, but are stuff in STEP.

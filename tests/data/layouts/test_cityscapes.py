@@ -1,4 +1,5 @@
 """Cityscapes-STEP: images with two maps each."""
+
 import cv2
 import numpy as np
 import pytest
@@ -10,7 +11,9 @@ from knet.step_format import write_png
 
 
 def image_dataset(root, split='train', with_truth=True):
-    return SegmentationDataset(find_dataset('cityscapes_step'), split, TestTransform(2), root, with_truth=with_truth)
+    return SegmentationDataset(
+        find_dataset('cityscapes_step'), split, TestTransform(2), root, with_truth=with_truth
+    )
 
 
 @pytest.fixture
@@ -21,7 +24,10 @@ def root(tmp_path):
     instances[2:4, 0:3], instances[2:4, 4:7], instances[6] = 13000, 13001, 13
     semantic = np.where(instances >= 13, 13, 0).astype(np.uint8)
     semantic[0], instances[0] = 255, 255
-    write_png(tmp_path / 'leftImg8bit/train/aachen/aachen_000001_000019_leftImg8bit.png', np.zeros((8, 8, 3), np.uint8))
+    write_png(
+        tmp_path / 'leftImg8bit/train/aachen/aachen_000001_000019_leftImg8bit.png',
+        np.zeros((8, 8, 3), np.uint8),
+    )
     name = tmp_path / 'gtFine/train/aachen/aachen_000001_000019_gtFine'
     write_png(f'{name}_labelTrainIds.png', semantic)
     write_png(f'{name}_instanceTrainIds.png', instances)
@@ -32,7 +38,10 @@ def test_objects_and_groups(root):
     (frame,) = image_dataset(root)[0]
     objects = frame.targets.objects
     assert objects.labels.tolist() == [1, 1]  # model class of cars
-    assert objects.masks.sum((1, 2)).tolist() == [6, 6]  # object number 0 is an object; the group is none
+    assert objects.masks.sum((1, 2)).tolist() == [
+        6,
+        6,
+    ]  # object number 0 is an object; the group is none
     assert frame.name.endswith('aachen_000001_000019_leftImg8bit.png')
 
 
@@ -48,7 +57,10 @@ def test_single_riders_are_stuff(root):
 
 def test_image_without_maps(root):
     next((root / 'gtFine/train/aachen').glob('*instance*')).unlink()
-    with pytest.raises(InputError, match='aachen_000001_000019, frame 19 has an image but no map; .*instanceTrainIds.png'):
+    with pytest.raises(
+        InputError,
+        match='aachen_000001_000019, frame 19 has an image but no map; .*instanceTrainIds.png',
+    ):
         image_dataset(root)
     assert len(image_dataset(root, with_truth=False)) == 1
 
