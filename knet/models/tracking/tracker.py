@@ -7,6 +7,7 @@ from typing import Dict, List, Optional, Tuple
 
 import torch
 from mmcv.utils import Registry, build_from_cfg
+from scipy.optimize import linear_sum_assignment
 from torch import Tensor
 from torchvision.ops import box_iou
 
@@ -66,6 +67,9 @@ class QuasiDenseTracker:
             a higher score.
         nms_class_iou_thr: The same for objects from `obj_score_thr` on.
         overlap_weight: Share of the masks' overlap in the similarity, 0..1.
+        joint_matching: False (published): objects choose one after the other, in falling order of
+            score. True: objects and tracks are matched so that the sum of their similarities is
+            largest, so that an object of high score does not take the track of another one.
     """
 
     def __init__(
@@ -79,6 +83,7 @@ class QuasiDenseTracker:
         nms_backdrop_iou_thr: float = 0.3,
         nms_class_iou_thr: float = 0.7,
         overlap_weight: float = 0.0,
+        joint_matching: bool = False,
     ):
         self.init_score_thr = init_score_thr
         self.obj_score_thr = obj_score_thr
@@ -89,6 +94,7 @@ class QuasiDenseTracker:
         self.nms_backdrop_iou_thr = nms_backdrop_iou_thr
         self.nms_class_iou_thr = nms_class_iou_thr
         self.overlap_weight = overlap_weight
+        self.joint_matching = joint_matching
 
     def track(
         self,
@@ -139,7 +145,8 @@ class QuasiDenseTracker:
                 )[order]
                 similarity = (1 - self.overlap_weight) * similarity + self.overlap_weight * overlap
             same_class = objects.labels[:, None] == memory.labels
-            ids = self._match(similarity * same_class, objects.scores, memory)
+            match = self._match_jointly if self.joint_matching else self._match
+            ids = match(similarity * same_class, objects.scores, memory)
         # 3. start new ones
         new = (ids == NO_TRACK) & (objects.scores > self.init_score_thr)
         num_tracks = state.num_tracks + int(new.sum())
@@ -185,6 +192,18 @@ class QuasiDenseTracker:
             else:
                 ids[i] = ON_BACKDROP
         return ids.to(scores.device)
+
+    def _match_jointly(self, similarity: Tensor, scores: Tensor, memory: TrackRows) -> Tensor:
+        """Ids of objects: a track's, or `NO_TRACK`."""
+        tracks, objects = memory.ids >= 0, scores > self.obj_score_thr
+        values = similarity[objects][:, tracks].cpu().numpy()
+        # what may not match counts as much as no match
+        values[values <= self.match_score_thr] = 0
+        row, column = linear_sum_assignment(values, maximize=True)
+        matched = values[row, column] > 0
+        ids = torch.full_like(memory.ids[:1], NO_TRACK).repeat(len(scores))
+        ids[objects.nonzero()[row[matched], 0]] = memory.ids[tracks][column[matched]]
+        return ids
 
     def _remember(
         self, memory: Optional[TrackRows], objects: Detections, ids: Tensor, frame: int

@@ -140,6 +140,24 @@ def test_overlap_keeps_objects_apart_that_look_like_each_other(overlap_weight, i
     assert video.track_masks((1, B * 0.1), (11, A * 0.1)) == ids  # they have changed their looks
 
 
+@pytest.mark.parametrize('joint_matching, ids', [(False, [0, 2]), (True, [1, 0])])
+def test_joint_matching_leaves_a_track_to_an_object_that_fits_no_other(joint_matching, ids):
+    """The stronger object lies on both tracks, the weaker one only on the first."""
+    video = Video(overlap_weight=1.0, match_score_thr=0.1, joint_matching=joint_matching)
+    assert video.track_masks((4, A), (9, B)) == [0, 1]
+    assert video.track_masks((6, A), (2, B)) == ids
+
+
+def test_joint_matching_keeps_to_thresholds_and_classes():
+    video = Video(joint_matching=True, match_score_thr=0.3, init_score_thr=0.5, obj_score_thr=0.4)
+    assert video.track() == []
+    assert video.track((BOXES[0], 0.9, 0, A)) == [0]
+    # too weak; of another class; then the track itself
+    assert video.track((BOXES[0], 0.39, 0, A)) == [NO_TRACK]
+    assert video.track((BOXES[0], 0.9, 1, A)) == [1]
+    assert video.track((BOXES[0], 0.9, 1, A), (BOXES[1], 0.8, 0, A)) == [1, 0]
+
+
 @pytest.mark.parametrize('frame', [2, 3])
 def test_masks_are_moved_on_as_their_track_moved_last(frame):
     """Two alike that follow each other at the distance of one step: without the motion one would be
