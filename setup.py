@@ -1,6 +1,7 @@
 """Packaging of Video K-Net; requirements.txt holds the ranges of versions, requirements/lock.txt
 the exact ones of the set-up."""
 
+import re
 from pathlib import Path
 
 from setuptools import find_packages, setup
@@ -14,6 +15,12 @@ def read_requirements():
     return [line for line in map(str.strip, lines) if line and not line.startswith('#')]
 
 
+def read_version():
+    """The version that the package itself names."""
+    text = (ROOT / 'knet' / '__init__.py').read_text(encoding='utf-8')
+    return re.search(r"__version__ = '(.+)'", text)[1]
+
+
 PREPARE = [
     'cityscapesscripts>=2.2',
     'pyarrow>=16',
@@ -21,7 +28,7 @@ PREPARE = [
 
 setup(
     name='video-knet',
-    version='0.1.0',
+    version=read_version(),
     description='Video panoptic segmentation with K-Net kernels that follow objects through time',
     long_description=(ROOT / 'README.md').read_text(encoding='utf-8'),
     long_description_content_type='text/markdown',

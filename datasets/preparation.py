@@ -13,7 +13,6 @@ import multiprocessing
 import os
 import shutil
 import sys
-import threading
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, field
@@ -38,7 +37,7 @@ from tqdm import tqdm
 
 from knet.errors import InputError
 from knet.files import whole_file
-from knet.parallel import ordered_map
+from knet.parallel import end_with_parent, ordered_map
 
 # What os.link says where a file system or its rights rule a hard link out; a copy may work there.
 NO_LINK = (
@@ -315,12 +314,7 @@ def _start_worker() -> None:
     """A worker uses one core and ends with the process that started it, also where that one was
     killed."""
     cv2.setNumThreads(0)
-    threading.Thread(target=_end_with_parent, daemon=True).start()
-
-
-def _end_with_parent() -> None:
-    multiprocessing.parent_process().join()
-    os._exit(1)
+    end_with_parent()
 
 
 def report(splits: Sequence[Split], dry_run: bool = False) -> None:

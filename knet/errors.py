@@ -6,6 +6,10 @@ import json
 import os
 import sys
 import time
+from typing import Iterator, NoReturn
+
+STOPPED = 75
+"""Exit status of a run that was asked to stop and can go on later (EX_TEMPFAIL of sysexits.h)."""
 
 
 class InputError(Exception):
@@ -16,9 +20,17 @@ class InputError(Exception):
     """
 
 
+class Stopped(Exception):
+    """A run was asked to stop, by a signal, and left everything so that it can go on.
+
+    The message says where it stopped and how to go on. Command lines end with status `STOPPED`.
+    """
+
+
 @contextlib.contextmanager
-def report_input_errors():
-    """Turn an `InputError` raised in the block into one line on stderr and exit status 1.
+def report_input_errors() -> Iterator[None]:
+    """Turn an `InputError` or `Stopped` raised in the block into one line on stderr and an exit
+    status.
 
     Processes of one job mostly find the same error. Under torchrun the line goes into the error
     file that torchrun names, for the launcher to show once and last; under srun the other processes
@@ -28,20 +40,31 @@ def report_input_errors():
     try:
         yield
     except InputError as error:
-        # torch puts the traceback of a data loader's worker into the message; its last line is what
-        # was raised there
-        message = str(error).rstrip().splitlines()[-1].split('InputError: ')[-1]
-        error_file = os.environ.get('TORCHELASTIC_ERROR_FILE')
-        if error_file:
-            _write_error_file(error_file, message)
-        else:
-            if os.environ.get('SLURM_PROCID', '0') != '0':
-                time.sleep(2)
-            sys.stderr.write(f'error: {message}\n')
-            sys.stderr.flush()
-        raise SystemExit(1) from None
+        _end(one_line(str(error)), 1)
+    except Stopped as error:
+        _end(one_line(str(error)), STOPPED)
     except KeyboardInterrupt:
         raise SystemExit(130) from None
+
+
+def one_line(message: str) -> str:
+    """A message without line breaks. torch puts the traceback of a data loader's worker before the
+    message of what was raised there."""
+    if message.startswith('Caught InputError in DataLoader worker'):
+        message = message.rsplit('InputError: ', 1)[-1]
+    return ' '.join(line.strip() for line in message.splitlines() if line.strip())
+
+
+def _end(message: str, status: int) -> NoReturn:
+    error_file = os.environ.get('TORCHELASTIC_ERROR_FILE')
+    if error_file:
+        _write_error_file(error_file, message)
+    else:
+        if os.environ.get('SLURM_PROCID', '0') != '0':
+            time.sleep(2)
+        sys.stderr.write(f'error: {message}\n')
+        sys.stderr.flush()
+    raise SystemExit(status) from None
 
 
 def _write_error_file(path: str, message: str) -> None:

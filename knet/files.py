@@ -1,17 +1,28 @@
-"""Writing of files that are there whole or not at all."""
+"""Files and folders on disk: written whole or not at all, owned by one run at a time."""
 
 import contextlib
+import fcntl
+import json
 import os
+import re
+import socket
 from pathlib import Path
-from typing import Iterator, Union
+from typing import Any, Dict, Iterator, List, Optional, Sequence, Union
 
 from knet.errors import InputError
+
+LOCK = '.lock'
+RESULT_MARK = 'made_by.json'
+"""File of a result folder that says what its content was made of, and whether that is all there."""
+
+RUN_NAME = re.compile(r'(\d{6,}\.png|\d+\.mp4|metrics\.json)$')
+"""Names in result folders from before there was a mark."""
 
 
 @contextlib.contextmanager
 def whole_file(path: Union[str, Path]) -> Iterator[Path]:
     """Give a path beside `path` to write to; it takes the place of `path` if the block ends without
-    an error, else it is removed.
+    an error and all is on the disk, else it is removed.
 
     Folders are created as needed.
 
@@ -24,8 +35,132 @@ def whole_file(path: Union[str, Path]) -> Iterator[Path]:
         path.parent.mkdir(parents=True, exist_ok=True)
         try:
             yield partial
+            if not partial.is_symlink():
+                _sync(partial)
             os.replace(partial, path)
         finally:
             partial.unlink(missing_ok=True)
     except OSError as error:
-        raise InputError(f'cannot write {path}: {error.strerror}') from None
+        raise InputError(f'cannot write {path}: {error.strerror or error}') from None
+
+
+def _sync(path: Path) -> None:
+    """Wait until a file is on the disk; a disk that is full says so here at the latest."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def write_bytes(path: Union[str, Path], data: Any) -> None:
+    """Write a file: it is there whole or not at all.
+
+    Raises:
+        InputError: the file cannot be written.
+    """
+    with whole_file(path) as partial:
+        partial.write_bytes(data)
+
+
+@contextlib.contextmanager
+def lock_folder(folder: Union[str, Path]) -> Iterator[None]:
+    """Own a folder in the block. The lock ends with the process, however that ends; what a killed
+    owner left half-written is removed.
+
+    Raises:
+        InputError: another process owns the folder.
+    """
+    folder = Path(folder)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        file = open(folder / LOCK, 'a+')
+    except OSError as error:
+        raise InputError(f'cannot write to {folder}: {error.strerror}') from None
+    with file:
+        try:
+            fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except (BlockingIOError, PermissionError):
+            file.seek(0)
+            raise InputError(
+                f'{folder} is in use by {file.read().strip() or "another process"}; wait for it to '
+                'end, or name another folder'
+            ) from None
+        except OSError:
+            pass  # a network drive without locks
+        with contextlib.suppress(OSError):  # a full disk
+            file.truncate(0)
+            file.write(f'process {os.getpid()} on {socket.gethostname()}')
+            file.flush()
+        for partial in folder.glob('.*.part*'):
+            partial.unlink(missing_ok=True)
+        yield
+
+
+@contextlib.contextmanager
+def result_folder(
+    folder: Union[str, Path], contents: Sequence[str], made_of: Dict[str, Any]
+) -> Iterator[None]:
+    """Own a folder that holds the results of one run and nothing of another one.
+
+    Earlier results are removed at the start, other files stay; `RESULT_MARK` says `finished: false` until the block
+    ends without an error.
+
+    Args:
+        folder: Created as needed.
+        contents: Names of the files and folders in it that runs write.
+        made_of: What the results are made of; goes into the mark.
+
+    Raises:
+        InputError: another process owns the folder, it holds files of such a name that no run
+            wrote, or it cannot be written to.
+    """
+    folder = Path(folder)
+    mark = folder / RESULT_MARK
+    with lock_folder(folder):
+        stale = [path for name in contents for path in written_files(folder / name)]
+        foreign = [path for path in stale if not RUN_NAME.search(path.name)]
+        if foreign and not mark.exists():
+            raise InputError(
+                f'{foreign[0]} was not written by a test (there is no {mark.name} in {folder}); '
+                'name another folder, or delete it'
+            )
+        write_mark(mark, made_of, finished=False)
+        try:
+            for path in stale:
+                path.unlink()
+            for path in [p for name in contents for p in sorted((folder / name).rglob('*'))[::-1]]:
+                if path.is_dir() and not any(path.iterdir()):
+                    path.rmdir()
+        except OSError as error:
+            raise InputError(f'cannot delete in {folder}: {error.strerror}') from None
+        yield
+        write_mark(mark, made_of, finished=True)
+
+
+def written_files(path: Path) -> List[Path]:
+    """Files at or below a path that are of a kind that runs write."""
+    files = [path] if path.is_file() else sorted(path.rglob('*'))
+    return [file for file in files if file.suffix in ('.png', '.mp4', '.json') and file.is_file()]
+
+
+def write_mark(mark: Path, made_of: Dict[str, Any], finished: bool) -> None:
+    """Write a `RESULT_MARK`."""
+    text = json.dumps(dict(finished=finished, made_of=made_of), indent=1)
+    write_bytes(mark, text.encode())
+
+
+def read_mark(folder: Union[str, Path]) -> Optional[Dict[str, Any]]:
+    """What the results in a folder are made of; None where nothing says it.
+
+    Raises:
+        InputError: the run that wrote them did not finish.
+    """
+    try:
+        mark = json.loads((Path(folder) / RESULT_MARK).read_text())
+        finished, made_of = mark['finished'], mark['made_of']
+    except (OSError, ValueError, TypeError, KeyError):
+        return None
+    if not finished:
+        raise InputError(f'{folder} holds the results of a test that did not finish; run it again')
+    return made_of

@@ -1,11 +1,24 @@
 """Work that is done ahead by other threads or processes, and comes back in order."""
 
+import ctypes
+import os
+import signal
+import sys
 from collections import deque
 from concurrent.futures import Executor, Future
 from typing import Callable, Deque, Iterable, Iterator, TypeVar
 
 Item = TypeVar('Item')
 Result = TypeVar('Result')
+
+
+def end_with_parent() -> None:
+    """Let the system kill this process when the one that started it ends, however that ends."""
+    if sys.platform == 'linux':
+        parent = os.getppid()
+        ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG
+        if os.getppid() != parent:  # it has ended in between
+            os.kill(os.getpid(), signal.SIGKILL)
 
 
 def ordered_map(

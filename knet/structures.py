@@ -91,7 +91,6 @@ class Frame:
         targets: Ground truth on the grid of `image`; in training only.
         name: Where the frame comes from, for messages.
         flipped: Whether the image was turned left to right.
-        number: Of the frame in its video, rising; None: one more than that of the frame before.
     """
 
     image: Tensor
@@ -100,7 +99,6 @@ class Frame:
     targets: Optional[FrameTargets] = None
     name: str = ''
     flipped: bool = False
-    number: Optional[int] = None
 
 
 @dataclass
@@ -110,10 +108,12 @@ class FrameBatch:
     Attributes:
         images: (B, 3, H, W).
         targets: Of each frame, on the grid of `images`; empty in testing.
+        names: Of each frame, for messages.
     """
 
     images: Tensor
     targets: List[FrameTargets] = field(default_factory=list)
+    names: List[str] = field(default_factory=list)
 
     def __len__(self) -> int:
         return len(self.images)
@@ -143,7 +143,8 @@ class FrameBatch:
                     frame.targets.objects, masks=pad(frame.targets.objects.masks)
                 )
                 targets.append(FrameTargets(objects, pad(frame.targets.semantic, VOID)))
-        return cls(torch.stack([pad(frame.image) for frame in frames]), targets)
+        images = torch.stack([pad(frame.image) for frame in frames])
+        return cls(images, targets, [frame.name for frame in frames])
 
 
 def largest_size(frames: Sequence[Frame]) -> Tuple[int, int]:
@@ -195,7 +196,7 @@ class TrackRows(Rows):
         ids: (m,), long, track id from 0 on; -1 = background object.
         labels: (m,), long, class.
         embeds: (m, D).
-        last_seen: (m,), long, number of the frame it was seen in last.
+        last_seen: (m,), long, the frame it was seen in last, see `TrackerState`.
         centres: (m, 2), x and y of its box then, pixels.
         velocities: (m, 2), pixels per frame between the last two frames it was seen in.
         masks: m lists of pixels: where it was then, each (area, 2), long, x and y; empty where
@@ -216,7 +217,7 @@ class TrackerState:
     """What a tracker knows of a video.
 
     Attributes:
-        frame: Number of the next frame, if nothing else is said.
+        frame: Number of frames so far. Gaps in the numbers of files do not count.
         num_tracks: Number of track ids given away.
         memory: Objects of the last frames; None before the first frame.
     """

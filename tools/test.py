@@ -5,23 +5,29 @@ python tools/test.py CONFIG CHECKPOINT [--out DIR] [--eval [STQ VPQ | PQ]] [--sh
 
 import argparse
 import sys
+import time
 from pathlib import Path
 
+import torch
 from mmcv.runner import get_dist_info
 from mmdet.utils import get_root_logger, setup_multi_processes
 
+import knet
 from knet.apis import (
     add_common_options,
+    find_checkpoint,
     init_distributed,
     init_model,
     load_config,
     make_work_dir,
+    own_results,
     test_sequences,
 )
 from knet.data import build_test_dataset, build_test_loader
 from knet.data.loaders import check_loading
 from knet.errors import InputError, report_input_errors
 from knet.evaluation import write_json
+from knet.models.checkpoint import file_hash
 from knet.tasks import TASKS, find_task
 
 METRICS = [metric for task in TASKS.values() for metric in task.metrics]
@@ -30,7 +36,9 @@ METRICS = [metric for task in TASKS.values() for metric in task.metrics]
 def parse_args():
     parser = argparse.ArgumentParser(description='Test a detector on videos or images')
     parser.add_argument('config', help='config file')
-    parser.add_argument('checkpoint', help='checkpoint file')
+    parser.add_argument(
+        'checkpoint', help='checkpoint file, or the work dir of a run for its newest one'
+    )
     parser.add_argument(
         '--work-dir',
         type=Path,
@@ -77,25 +85,44 @@ def main():
     cfg = load_config(args.config, args.cfg_options)
     check_loading(**{name: cfg.data[name] for name in ('samples_per_gpu', 'workers_per_gpu')})
     setup_multi_processes(cfg)
-    init_distributed(args.launcher)
+    init_distributed(args.launcher, args.timeout_minutes)
     task, dataset = find_task(cfg.get('task')), build_test_dataset(cfg.data)
     metrics = None if args.eval is None else check_metrics(args.eval, task, dataset)
     logger = get_root_logger(log_level=cfg.log_level)
-    model = init_model(cfg, args.checkpoint, allow_pickle=args.allow_pickle, logger=logger)
+    checkpoint = find_checkpoint(args.checkpoint, logger)
+    model = init_model(cfg, str(checkpoint), allow_pickle=args.allow_pickle, logger=logger)
     work_dir = args.work_dir or Path('work_dirs') / Path(args.config).stem
     out = make_work_dir(args.out or work_dir / 'results')
     show_dir = None if args.show_dir is None else args.show_dir or str(work_dir / 'show')
-    test_sequences(model, build_test_loader(dataset, cfg.data.workers_per_gpu), out, task, show_dir)
-    if get_dist_info()[0] == 0:
-        report(out, show_dir, metrics, task, dataset)
+    made_of = describe(args, checkpoint, dataset)
+    with own_results(out, made_of, show_dir):
+        loader = build_test_loader(dataset, cfg.data.workers_per_gpu)
+        test_sequences(model, loader, out, task, show_dir)
+        if get_dist_info()[0] == 0:
+            report(out, show_dir, metrics, task, dataset, made_of)
 
 
-def report(out, show_dir, metrics, task, dataset):
+def describe(args, checkpoint, dataset):
+    """What the results are made of."""
+    return dict(
+        config=args.config,
+        cfg_options=args.cfg_options,
+        checkpoint=str(checkpoint),
+        checkpoint_sha256=file_hash(checkpoint),
+        data=str(dataset.folder),
+        frames=len(dataset.records),
+        version=knet.__version__,
+        torch=torch.__version__,
+        time=time.strftime('%Y-%m-%d %H:%M:%S'),
+    )
+
+
+def report(out, show_dir, metrics, task, dataset, made_of):
     """Evaluate, and say where everything is."""
     if metrics:
         figures = task.evaluate(out, dataset)
         print(task.format(figures, metrics))
-        write_json(figures, str(out / 'metrics.json'))
+        write_json({**figures, 'made_of': made_of}, str(out / 'metrics.json'))
         print(f'figures: {out / "metrics.json"}')
     elif metrics is not None:
         print(f'not evaluated: {dataset.folder} has images without ground truth')

@@ -1,9 +1,13 @@
 """Train a detector.
 
 python tools/train.py CONFIG [--work-dir DIR] [--load-from CHECKPOINT] [--cfg-options KEY=VALUE ...]
+
+SIGTERM and SIGUSR1 let a run save where it stands and end with status 75; it goes on with
+--auto-resume.
 """
 
 import argparse
+import contextlib
 import os
 import time
 from pathlib import Path
@@ -14,14 +18,20 @@ from mmdet.utils import get_root_logger, setup_multi_processes
 
 from knet.apis import (
     add_common_options,
+    choose_seed,
+    dump_config,
     init_distributed,
     load_config,
     make_work_dir,
-    shared_seed,
+    newest_checkpoint,
     train_detector,
 )
+from knet.apis.config import at_least
+from knet.apis.distributed import broadcast_object
 from knet.data.loaders import check_loading
-from knet.errors import report_input_errors
+from knet.errors import InputError, report_input_errors
+from knet.files import lock_folder
+from knet.models.checkpoint import read_meta
 
 
 def parse_args():
@@ -45,7 +55,24 @@ def parse_args():
     parser.add_argument(
         '--auto-resume',
         action='store_true',
-        help='go on with the latest checkpoint of the work dir, if there is one',
+        help='go on with the newest checkpoint of the work dir, if there is one',
+    )
+    parser.add_argument(
+        '--overwrite',
+        action='store_true',
+        help='delete the checkpoints of an earlier run in the work dir (those after --resume-from)',
+    )
+    parser.add_argument(
+        '--checkpoint-minutes',
+        type=at_least(0.0),
+        default=15,
+        metavar='M',
+        help='also save within an epoch when so much time has gone by (default: 15; 0: never)',
+    )
+    parser.add_argument(
+        '--dry-run',
+        action='store_true',
+        help='read and build everything, and end before the first step',
     )
     parser.add_argument(
         '--no-validate', action='store_true', help='do not evaluate during training'
@@ -53,7 +80,7 @@ def parse_args():
     parser.add_argument('--gpu-id', type=int, default=0, help='GPU of a run without launcher')
     parser.add_argument(
         '--seed',
-        type=int,
+        type=at_least(0, 2**32 - 1),
         help='seed of all random streams (default: a random one, which the log names)',
     )
     parser.add_argument(
@@ -69,24 +96,33 @@ def main():
     check_loading(**{name: cfg.data[name] for name in ('samples_per_gpu', 'workers_per_gpu')})
     setup_multi_processes(cfg)
     if torch.cuda.is_available() and args.launcher == 'none':
+        if not 0 <= args.gpu_id < torch.cuda.device_count():
+            raise InputError(f'--gpu-id {args.gpu_id}: there are {torch.cuda.device_count()} GPUs')
         torch.cuda.set_device(args.gpu_id)
-    distributed = init_distributed(args.launcher)
+    distributed = init_distributed(args.launcher, args.timeout_minutes)
     work_dir = make_work_dir(
         args.work_dir or cfg.get('work_dir') or os.path.join('work_dirs', Path(args.config).stem)
     )
+    is_first = get_dist_info()[0] == 0
+    with lock_folder(work_dir) if is_first else contextlib.nullcontext():
+        train(args, cfg, work_dir, distributed, is_first)
+
+
+def train(args, cfg, work_dir, distributed, is_first):
+    """Train in a work dir that this run owns."""
     timestamp = time.strftime('%Y%m%d_%H%M%S')
     logger = get_root_logger(log_file=str(work_dir / f'{timestamp}.log'), log_level=cfg.log_level)
-    if get_dist_info()[0] == 0:
-        cfg.dump(str(work_dir / Path(args.config).name))
-
     resume_from = args.resume_from or cfg.get('resume_from')
-    if args.auto_resume and not resume_from and (work_dir / 'latest.pth').exists():
-        resume_from = str(work_dir / 'latest.pth')
-    seed = shared_seed(args.seed)
+    if args.auto_resume and not resume_from:
+        newest = newest_checkpoint(work_dir, logger) if is_first else None
+        resume_from = broadcast_object(newest and str(newest))
+    seed = choose_seed(args.seed, read_meta(resume_from) if resume_from else {})
     logger.info('seed %d, %s', seed, f'resuming from {resume_from}' if resume_from else 'new run')
     if args.deterministic:
         torch.backends.cudnn.benchmark = False
         torch.use_deterministic_algorithms(True, warn_only=True)
+    if is_first and not args.dry_run:
+        dump_config(cfg, work_dir, args.config)
     train_detector(
         cfg,
         work_dir,
@@ -98,6 +134,9 @@ def main():
         allow_pickle=args.allow_pickle,
         ignore_mismatched=args.ignore_mismatched,
         timestamp=timestamp,
+        overwrite=args.overwrite,
+        checkpoint_minutes=args.checkpoint_minutes,
+        dry_run=args.dry_run,
     )
 
 

@@ -7,7 +7,7 @@ import difflib
 import inspect
 import io
 import traceback
-from typing import Dict, Optional, Type
+from typing import Callable, Dict, Optional, Type, Union
 
 from mmcv import Config, DictAction
 from mmcv.runner import HOOKS, OPTIMIZERS, RUNNERS
@@ -33,6 +33,19 @@ def add_config_options(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def at_least(minimum: Union[int, float], maximum: float = float('inf')) -> Callable:
+    """Type of an option: a number of the minimum's type, in a range."""
+
+    def number(text: str) -> Union[int, float]:
+        value = type(minimum)(text)
+        if not minimum <= value <= maximum:
+            limits = f'from {minimum} on' if maximum == float('inf') else f'{minimum} to {maximum}'
+            raise argparse.ArgumentTypeError(f'must be {limits}, got {text}')
+        return value
+
+    return number
+
+
 def add_common_options(parser: argparse.ArgumentParser) -> None:
     """The options of command lines that run a model."""
     parser.add_argument(
@@ -47,6 +60,13 @@ def add_common_options(parser: argparse.ArgumentParser) -> None:
         choices=['none', 'pytorch', 'slurm'],
         default='none',
         help='what started this process',
+    )
+    parser.add_argument(
+        '--timeout-minutes',
+        type=at_least(0.01),
+        default=30,
+        metavar='M',
+        help='so long the processes wait for one that does not answer (default: 30)',
     )
     parser.add_argument('--local-rank', '--local_rank', type=int, help='set by launchers; not used')
 

@@ -1,22 +1,36 @@
-"""What trains: the model's wrappers, which take batches from a loader, and mmcv's runner."""
+"""What trains: the model's wrappers, which take batches from a loader, and mmcv's runner, made so
+that a run which was cut off anywhere goes on as if nothing had happened."""
 
 from __future__ import annotations
 
+import contextlib
+import random
+import signal
+import threading
 from pathlib import Path
-from typing import Any, Dict, Optional, Sequence, Tuple
+from types import FrameType
+from typing import Any, Dict, Iterator, Optional, Sequence, Tuple
 
+import numpy as np
 import torch
 from mmcv.parallel import MODULE_WRAPPERS
-from mmcv.runner import RUNNERS, EpochBasedRunner
+from mmcv.runner import RUNNERS, EpochBasedRunner, get_dist_info
 from mmcv.runner.checkpoint import weights_to_cpu
 from mmdet.core import reduce_mean
 from torch import nn
 from torch.nn.parallel import DistributedDataParallel
+from torch.utils.data import DataLoader
 
-from knet.errors import InputError
+from knet.apis.distributed import barrier
+from knet.apis.hooks import SavingHook
+from knet.errors import InputError, Stopped
 from knet.files import whole_file
-from knet.models.checkpoint import load_weights, published_state_dict
+from knet.models.checkpoint import check_finite, load_weights, published_state_dict
 from knet.structures import FrameBatch, to_device
+
+STOP_SIGNALS = (signal.SIGTERM, signal.SIGUSR1)
+"""Signals after which a run saves where it stands and ends; Slurm sends the second one before a
+job's time is over, if `--signal=USR1@120` asks for it."""
 
 
 class TrainStep:
@@ -25,22 +39,26 @@ class TrainStep:
     module: nn.Module
     precision: Optional[torch.dtype]
 
-    def train_step(self, batch: Sequence[FrameBatch], optimizer: Any, **kwargs: Any) -> Dict:
+    def train_step(
+        self, batch: Sequence[FrameBatch], optimizer: Any, stop: bool = False, **kwargs: Any
+    ) -> Dict:
         """Losses of a batch; called by mmcv's runner.
 
         Args:
             batch: Key frames and, for video models, reference frames, on the CPU.
-            optimizer: Not used; mmcv's hooks step it.
+            optimizer: Not used; hooks step it.
+            stop: Whether this process was asked to stop.
 
         Returns:
-            `loss` to go back from, `log_vars` and `num_samples` for the log.
+            `loss` to go back from, `log_vars` and `num_samples` for the log, and `stop`: whether
+            any process was asked to stop.
         """
         device = next(self.module.parameters()).device
         autocast = torch.autocast(device.type, self.precision, enabled=self.precision is not None)
         with autocast:
             losses = self(*to_device(tuple(batch), device))  # type: ignore[operator]
-        loss, log_vars = sum_losses(losses)
-        return dict(loss=loss, log_vars=log_vars, num_samples=len(batch[0]))
+        loss, log_vars, stop = sum_losses(losses, stop)
+        return dict(loss=loss, log_vars=log_vars, num_samples=len(batch[0]), stop=stop)
 
 
 @MODULE_WRAPPERS.register_module()
@@ -83,36 +101,131 @@ def wrap_model(
     return (DistributedModel if distributed else SingleModel)(model, precision)
 
 
-def sum_losses(losses: Dict[str, torch.Tensor]) -> Tuple[torch.Tensor, Dict[str, float]]:
-    """Sum of all values with "loss" in their name, and all values' means over the processes.
+def sum_losses(
+    losses: Dict[str, torch.Tensor], stop: bool = False
+) -> Tuple[torch.Tensor, Dict[str, float], bool]:
+    """Sum of all values with "loss" in their name, all values' means over the processes, and
+    whether any process has `stop` set.
 
     All values travel in one exchange between processes and in one transfer from the GPU.
     """
     values = {name: value.mean() for name, value in losses.items()}
     total: Any = sum(value for name, value in values.items() if 'loss' in name)
     values['loss'] = total
-    means = reduce_mean(torch.stack([value.detach().float() for value in values.values()]))
-    return total, dict(zip(values, means.tolist()))
+    row = [value.detach().float() for value in values.values()]
+    *means, stops = reduce_mean(torch.stack([*row, row[0].new_tensor(float(stop))])).tolist()
+    return total, dict(zip(values, means)), stops > 0
 
 
 @RUNNERS.register_module()
 class KNetRunner(EpochBasedRunner):
-    """mmcv's runner by epochs, with the project's own reading and writing of checkpoints.
+    """mmcv's runner by epochs; an interrupted run goes on at its next iteration.
 
-    Checkpoints are written whole or not at all, under the published parameter names, and read by
-    `knet.models.checkpoint` (safe, and complete on resuming).
+    Random streams follow from seed, process and iteration, never from what was drawn before; those
+    of the data follow from `knet.data.samplers.TrainSampler`. Checkpoints are written whole or not
+    at all, under the published parameter names, and read by `knet.models.checkpoint`.
+
+    Attributes:
+        iterations_per_epoch: Of this run; to be set before `resume` and `run`.
+        allow_pickle: See `knet.models.checkpoint.read_checkpoint`.
     """
 
+    iterations_per_epoch = 0
     allow_pickle = False
+    _signal: Optional[int] = None
+    _interruptible = False
 
     def run(self, *args: Any, **kwargs: Any) -> None:
-        """Run the workflow; hooks are told when it ends, also where it fails."""
+        """Run the workflow; hooks are told when it ends, also where it fails.
+
+        Raises:
+            Stopped: a signal of `STOP_SIGNALS` came; where the run stands is saved.
+        """
+        with self._signals():
+            try:
+                super().run(*args, **kwargs)
+            finally:
+                for hook in self.hooks:
+                    if hasattr(hook, 'close'):
+                        hook.close()
+
+    def train(self, data_loader: DataLoader, **kwargs: Any) -> None:
+        """Train an epoch, or what is left of it."""
+        self.model.train()
+        self.mode = 'train'
+        self.data_loader = data_loader
+        self._max_iters = self._max_epochs * self.iterations_per_epoch
+        first = self._iter - self._epoch * self.iterations_per_epoch
+        data_loader.sampler.set_epoch(self._epoch, first)  # type: ignore[attr-defined]
+        self._seed_streams()
+        self.call_hook('before_train_epoch')
+        for inner_iter, batch in enumerate(data_loader, first):
+            self._inner_iter, self.data_batch = inner_iter, batch
+            self._seed_streams()
+            self.call_hook('before_train_iter')
+            self.run_iter(batch, train_mode=True, stop=self._signal is not None, **kwargs)
+            self.call_hook('after_train_iter')
+            if self.outputs['stop']:
+                self._save_and_stop()
+            self._iter += 1
+            del self.data_batch
+        self.call_hook('after_train_epoch')
+        self._epoch += 1
+
+    def _seed_streams(self) -> None:
+        """Begin this iteration's random streams."""
+        words = np.random.SeedSequence((self.meta['seed'], get_dist_info()[0], self._iter))
+        seed = int(words.generate_state(1)[0])
+        random.seed(seed)
+        np.random.seed(seed)
+        torch.manual_seed(seed)
+
+    @contextlib.contextmanager
+    def _signals(self) -> Iterator[None]:
+        """Take note of signals in the block."""
+        if threading.current_thread() is not threading.main_thread():
+            yield
+            return
+        before = {number: signal.signal(number, self._note) for number in STOP_SIGNALS}
         try:
-            super().run(*args, **kwargs)
+            yield
         finally:
-            for hook in self.hooks:
-                if hasattr(hook, 'close'):
-                    hook.close()
+            for number, handler in before.items():
+                signal.signal(number, handler)
+
+    def _note(self, number: int, frame: Optional[FrameType]) -> None:
+        self._signal = number
+        if self._interruptible:
+            self._stop()
+
+    @contextlib.contextmanager
+    def interruptible(self) -> Iterator[None]:
+        """Stop at once where a signal comes in the block; what the run would lose is saved."""
+        self._interruptible = True
+        try:
+            if self._signal is not None:
+                self._stop()
+            yield
+        finally:
+            self._interruptible = False
+
+    def _stop(self) -> None:
+        self._interruptible = False
+        name = signal.Signals(self._signal).name if self._signal else 'another process'
+        raise Stopped(
+            f'stopped by {name} in epoch {self.epoch + 1}, after iteration {self.iter} of '
+            f'{self.max_iters}; go on with --auto-resume'
+        )
+
+    def _save_and_stop(self) -> None:
+        for hook in self.hooks:
+            if isinstance(hook, SavingHook):
+                path = hook.save_within_epoch(self)
+                if path:
+                    self.logger.info('saved %s', path)
+        self._iter += 1
+        barrier()  # a launcher ends all processes as soon as one of them has ended
+        self._stop()
 
     def load_checkpoint(
         self, filename: str, map_location: str = 'cpu', strict: bool = True, revise_keys: Any = ()
@@ -129,7 +242,9 @@ class KNetRunner(EpochBasedRunner):
     def resume(self, checkpoint: str, **kwargs: Any) -> None:
         """Go on with an interrupted run: weights, optimizer, epoch and iteration.
 
-        Nothing that the file holds is executed (mmcv would run its config).
+        Where an epoch has another number of iterations now (other processes, batch size or number
+        of frames), the place in the schedule stays. Nothing that the file holds is executed (mmcv
+        would run its config).
 
         Raises:
             InputError: the file is no checkpoint of a training run.
@@ -141,11 +256,30 @@ class KNetRunner(EpochBasedRunner):
                 f'checkpoint {checkpoint} holds no state of a training run (optimizer, epoch, '
                 'iteration); start a new run from its weights with --load-from'
             )
+        configured = [
+            {key: value for key, value in group.items() if key != 'params'}
+            for group in self.optimizer.param_groups
+        ]
         try:
             self.optimizer.load_state_dict(content['optimizer'])
-        except ValueError as error:
+        except (ValueError, KeyError, TypeError) as error:
             raise InputError(f'checkpoint {checkpoint} is of another run: {error}') from None
-        self._epoch, self._iter = int(meta['epoch']), int(meta['iter'])
+        for group, settings in zip(self.optimizer.param_groups, configured):
+            group.update(settings, initial_lr=settings['lr'])  # the config may be a new one
+        epoch, iteration = int(meta['epoch']), int(meta['iter'])
+        length = meta.get('iterations_per_epoch') or (iteration // epoch if epoch else 0)
+        self._epoch = epoch
+        self._iter = epoch * self.iterations_per_epoch
+        if length:
+            done = max(iteration - epoch * length, 0)  # of the epoch that was cut off
+            self._iter += min(done * self.iterations_per_epoch // length, self.iterations_per_epoch)
+            if length != self.iterations_per_epoch:
+                self.logger.warning(
+                    'an epoch had %d iterations and has %d now; the run goes on at the same place '
+                    'of the schedule',
+                    length,
+                    self.iterations_per_epoch,
+                )
         if 'fp16' in meta:
             self.meta['fp16'] = meta['fp16']
         self.logger.info('resumed epoch %d, iter %d', self.epoch, self.iter)
@@ -156,19 +290,31 @@ class KNetRunner(EpochBasedRunner):
         filename_tmpl: str = 'epoch_{}.pth',
         save_optimizer: bool = True,
         meta: Optional[Dict] = None,
-        create_symlink: bool = True,
+        create_symlink: bool = False,
     ) -> None:
-        """Write `epoch_<n>.pth`, and the link `latest.pth` to it; a killed run leaves no half."""
+        """Write the checkpoint of an epoch (mmcv's interface, for hooks of users)."""
         path = Path(out_dir) / filename_tmpl.format(self.epoch + 1)
-        progress = dict(epoch=self.epoch + 1, iter=self.iter)
-        checkpoint = dict(
-            meta={**(meta or {}), **(self.meta or {}), **progress},
-            state_dict=weights_to_cpu(published_state_dict(self.model.module)),
-        )
+        self.write_checkpoint(path, self.epoch + 1, self.iter, save_optimizer)
+
+    def write_checkpoint(
+        self, path: Path, epoch: int, iteration: int, save_optimizer: bool = True
+    ) -> None:
+        """Write a checkpoint after `epoch` epochs and `iteration` iterations; a killed run leaves
+        no half.
+
+        Raises:
+            InputError: the file cannot be written, or a weight or statistic is not finite.
+        """
+        state = weights_to_cpu(published_state_dict(self.model.module))
+        check_finite(state, f'{path.name} is not written: it')
+        progress = dict(epoch=epoch, iter=iteration, iterations_per_epoch=self.iterations_per_epoch)
+        checkpoint = dict(meta={**(self.meta or {}), **progress}, state_dict=state)
         if save_optimizer:
             checkpoint['optimizer'] = self.optimizer.state_dict()
         with whole_file(path) as partial:
-            torch.save(checkpoint, partial)
-        if create_symlink:
-            with whole_file(path.with_name('latest.pth')) as partial:
-                partial.symlink_to(path.name)
+            try:
+                torch.save(checkpoint, partial)
+            except RuntimeError as error:  # torch's word for a disk that is full
+                raise OSError(
+                    None, f'{str(error).splitlines()[0][:100]} (is the disk full?)'
+                ) from None

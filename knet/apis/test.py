@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import contextlib
-import re
 import sys
 from pathlib import Path
-from typing import Iterator, Optional, Tuple, Union
+from typing import Any, Dict, Iterator, Optional, Tuple, Union
 
 import numpy as np
 from mmcv import imresize
@@ -17,18 +16,38 @@ from knet.apis.distributed import barrier
 from knet.data import FrameRecord, SegmentationDataset
 from knet.data.loaders import SequenceLoader
 from knet.data.transforms import picture_of
-from knet.errors import InputError
+from knet.files import result_folder
 from knet.models.knet import KNet
 from knet.structures import Frame, FrameResult
 from knet.tasks import Task
 from knet.visualization import SequenceRenderer
 
+CONTENTS = ('panoptic', 'metrics.json')
+"""What tests write into a folder of results."""
 
-def clear_predictions(results: Path) -> None:
-    """Remove an earlier test's predictions below `results`/panoptic; other files stay."""
-    for path in (results / 'panoptic').glob('*/*.png'):
-        if re.fullmatch(r'([a-z-]+_)?\d{6,}_\d{6,}\.png', path.name):
-            path.unlink()
+
+@contextlib.contextmanager
+def own_results(
+    results: Union[str, Path],
+    made_of: Dict[str, Any],
+    show_dir: Optional[Union[str, Path]] = None,
+) -> Iterator[None]:
+    """Own the folders of a test and its figures in the block, emptied of earlier results; see
+    `knet.files.result_folder`.
+
+    Args:
+        results: Folder of predictions and figures.
+        made_of: What they are made of.
+        show_dir: Folder of the pictures.
+    """
+    with contextlib.ExitStack() as stack:
+        if get_dist_info()[0] == 0:
+            stack.enter_context(result_folder(results, CONTENTS, made_of))
+            if show_dir is not None:
+                stack.enter_context(result_folder(show_dir, SequenceRenderer.CONTENTS, made_of))
+        barrier()
+        yield
+        barrier()  # the others wait while the first one evaluates
 
 
 def test_sequences(
@@ -46,19 +65,12 @@ def test_sequences(
     Args:
         model: The model, on its device.
         loader: Frame by frame, sequences in order (`knet.data.build_test_loader`).
-        results: Folder of the predictions.
+        results: Folder of the predictions, see `own_results`.
         task: What is written.
         show_dir: Folder of the pictures.
     """
     rank, _ = get_dist_info()
     results, dataset = Path(results), loader.dataset
-    if rank == 0:
-        try:
-            results.mkdir(parents=True, exist_ok=True)
-            clear_predictions(results)
-        except OSError as error:
-            raise InputError(f'cannot write to {results}: {error.strerror}') from None
-    barrier()
     model.eval()
     with contextlib.ExitStack() as stack:
         renderer = None

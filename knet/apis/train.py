@@ -2,67 +2,68 @@
 
 from __future__ import annotations
 
-import os
 import platform
 import random
 import time
 from pathlib import Path
-from typing import Dict, Optional, Sequence, Tuple, Union
+from typing import Any, Dict, Optional, Tuple
 
 import mmcv
 import numpy as np
 import torch
-import torch.distributed as dist
 from mmcv import Config
 from mmcv.cnn.utils import revert_sync_batchnorm
 from mmcv.runner import (
-    DistSamplerSeedHook,
+    HOOKS,
+    Hook,
     build_optimizer,
     build_runner,
     get_dist_info,
     set_random_seed,
 )
+from mmcv.utils import build_from_cfg
 from mmdet.utils import get_root_logger
 
 from knet.apis.build import build_model
-from knet.apis.hooks import LossScalingHook, ValidationHook
+from knet.apis.distributed import broadcast_object
+from knet.apis.hooks import SavingHook, StepHook, ValidationHook
 from knet.apis.runner import KNetRunner, wrap_model
-from knet.data import build_test_dataset, build_test_loader, build_train_dataset, build_train_loader
+from knet.apis.work_dir import check_earlier_run
+from knet.data import (
+    SegmentationDataset,
+    build_test_dataset,
+    build_test_loader,
+    build_train_dataset,
+    build_train_loader,
+)
 from knet.errors import InputError
 from knet.models.knet import KNet
 from knet.tasks import find_task
 
 
-def shared_seed(seed: Optional[int]) -> int:
-    """The given seed, or a random one that all processes agree on."""
-    seed = random.SystemRandom().randrange(2**31) if seed is None else seed
-    if get_dist_info()[1] > 1:
-        seed_tensor = torch.tensor(seed, device='cuda' if torch.cuda.is_available() else 'cpu')
-        dist.broadcast(seed_tensor, 0)
-        seed = int(seed_tensor)
-    return seed
+def choose_seed(seed: Optional[int], meta: Dict[str, Any]) -> int:
+    """Seed of a run, the same in all processes: that of the run it goes on with, the given one, or
+    a random one.
 
-
-def make_work_dir(path: str) -> Path:
-    """Create the work directory of a run.
+    Args:
+        seed: The given one.
+        meta: Of the checkpoint that the run goes on from; empty for a new run.
 
     Raises:
-        InputError: it cannot be created or written to.
+        InputError: another seed is given than the run began with.
     """
-    try:
-        Path(path).mkdir(parents=True, exist_ok=True)
-        probe = Path(path) / f'.writable.{os.getpid()}'
-        probe.touch()
-        probe.unlink()
-    except OSError as error:
-        raise InputError(f'work dir {path} cannot be written to: {error.strerror}') from None
-    return Path(path)
+    before = meta.get('seed')
+    if isinstance(before, int):
+        if seed not in (None, before):
+            raise InputError(
+                f'--seed {seed}: the run that goes on began with seed {before}; leave --seed out'
+            )
+        return before
+    return broadcast_object(random.SystemRandom().randrange(2**31) if seed is None else seed)
 
 
-def set_precision(
-    cfg: Config, distributed: bool
-) -> Tuple[Optional[torch.dtype], Union[Dict, LossScalingHook]]:
-    """Type of autocast (None for float32) and optimizer config or hook that the config asks for.
+def set_precision(cfg: Config) -> Tuple[Optional[torch.dtype], Optional[Any]]:
+    """Type of autocast (None for float32) and loss scale (None for none) that the config asks for.
 
     `fp16 = dict(loss_scale='dynamic')` (or a number): float16 with loss scaling, on GPUs.
     `bf16 = True`: bfloat16, which needs no scaling, on GPUs from Ampere on and on CPUs. Sums over
@@ -84,18 +85,13 @@ def set_precision(
             raise InputError('fp16 and bf16 exclude each other')
         if not has_gpu:
             raise InputError('fp16 needs a GPU; on the CPU use bf16=True, or neither')
-        hook = LossScalingHook(
-            **cfg.optimizer_config,
-            loss_scale=scale if scale == 'dynamic' else float(scale),
-            distributed=distributed,
-        )
-        return torch.float16, hook
+        return torch.float16, scale if scale == 'dynamic' else float(scale)
     if bf16 and has_gpu and not torch.cuda.is_bf16_supported(including_emulation=False):
         raise InputError(
             f'bf16 needs a GPU from Ampere on, this one is a {torch.cuda.get_device_name()}; '
             "use fp16=dict(loss_scale='dynamic')"
         )
-    return torch.bfloat16 if bf16 else None, cfg.optimizer_config
+    return torch.bfloat16 if bf16 else None, None
 
 
 def train_detector(
@@ -109,6 +105,9 @@ def train_detector(
     allow_pickle: bool = False,
     ignore_mismatched: bool = False,
     timestamp: Optional[str] = None,
+    overwrite: bool = False,
+    checkpoint_minutes: float = 15,
+    dry_run: bool = False,
 ) -> None:
     """Train as the config says; checkpoints and logs go to `work_dir`.
 
@@ -125,9 +124,14 @@ def train_detector(
         allow_pickle: See `knet.models.checkpoint.read_checkpoint`.
         ignore_mismatched: See `knet.models.checkpoint.load_weights`; for `load_from`.
         timestamp: Name of the log files.
+        overwrite: Delete the checkpoints that an earlier run has left in `work_dir`, or those after
+            `resume_from`.
+        checkpoint_minutes: See `SavingHook`.
+        dry_run: End before the first step, when everything is read and built.
 
     Raises:
-        InputError: data or checkpoints cannot be used.
+        InputError: data or checkpoints cannot be used, or the training diverges.
+        Stopped: a signal came, see `KNetRunner`.
     """
     epochs = cfg.runner.get('max_epochs')
     if not isinstance(epochs, int) or epochs < 1:
@@ -140,7 +144,7 @@ def train_detector(
     val_dataset = build_test_dataset(data, 'val') if validate else None
     if val_dataset is not None:
         task.check_truth(val_dataset)
-    # 2. model: the same first weights everywhere, then a random stream for each rank
+    # 2. model: the same first weights everywhere
     set_random_seed(seed)
     start, ignore = (resume_from, False) if resume_from else (load_from, ignore_mismatched)
     model = build_model(cfg, start, allow_pickle, logger, bool(resume_from), ignore)
@@ -149,11 +153,11 @@ def train_detector(
             f'task {task.name} gives a {type(model).__name__} {task.num_references} reference '
             f'frames, it is trained with {model.num_references}; change `task` of the config'
         )
-    set_random_seed(seed + rank)
     # 3. what trains it
-    runner = build_training_runner(
-        cfg, model, distributed, work_dir, run_meta(cfg, seed, dataset.label_space.classes)
-    )
+    loader = build_train_loader(dataset, data.samples_per_gpu, data.workers_per_gpu, seed)
+    meta = run_meta(cfg, seed, dataset)
+    runner = build_training_runner(cfg, model, distributed, work_dir, meta, checkpoint_minutes)
+    runner.iterations_per_epoch = len(loader)
     runner.timestamp = timestamp
     runner.allow_pickle = allow_pickle
     if val_dataset is not None:
@@ -162,12 +166,22 @@ def train_detector(
         runner.register_hook(hook, priority='LOW')
     if resume_from:
         runner.resume(resume_from)
-    loader = build_train_loader(dataset, data.samples_per_gpu, data.workers_per_gpu, seed)
+    replaced = check_earlier_run(work_dir, resume_from, overwrite) if rank == 0 else []
+    if dry_run:
+        logger.info('%d iterations per epoch; everything is ready', len(loader))
+        return
+    for path in replaced:
+        path.unlink()
     runner.run([loader], [('train', 1)])
 
 
 def build_training_runner(
-    cfg: Config, model: KNet, distributed: bool, work_dir: Path, meta: Dict
+    cfg: Config,
+    model: KNet,
+    distributed: bool,
+    work_dir: Path,
+    meta: Dict,
+    checkpoint_minutes: float = 0,
 ) -> KNetRunner:
     """Runner of a config with its optimizer and hooks, but for validation.
 
@@ -177,10 +191,11 @@ def build_training_runner(
         distributed: Whether there are other processes.
         work_dir: Folder of checkpoints and logs.
         meta: What checkpoints tell about the run.
+        checkpoint_minutes: See `SavingHook`.
     """
     if not (distributed and torch.cuda.is_available()):
         model = revert_sync_batchnorm(model)
-    precision, optimizer_config = set_precision(cfg, distributed)
+    precision, loss_scale = set_precision(cfg)
     wrapped = wrap_model(model, distributed, precision)
     logger = get_root_logger(log_level=cfg.log_level)
     try:
@@ -191,8 +206,8 @@ def build_training_runner(
         runner = build_runner(cfg.runner, parts)
         runner.register_training_hooks(
             cfg.lr_config,
-            optimizer_config,
-            cfg.checkpoint_config,
+            build_step_hook(cfg.optimizer_config, loss_scale),
+            SavingHook(**cfg.checkpoint_config, minutes=checkpoint_minutes),
             cfg.log_config,
             custom_hooks_config=cfg.get('custom_hooks'),
         )
@@ -201,11 +216,18 @@ def build_training_runner(
             'optimizer, runner or hooks of the config cannot be built: '
             f'{type(error).__name__}: {str(error).strip()}'.splitlines()[0]
         ) from None
-    runner.register_hook(DistSamplerSeedHook())
     return runner
 
 
-def run_meta(cfg: Config, seed: int, classes: Sequence[str]) -> Dict:
+def build_step_hook(config: Dict, loss_scale: Optional[Any]) -> Hook:
+    """Hook that steps the optimizer: `StepHook`, or what the config names as `type`."""
+    config = dict(config)
+    if 'type' in config:
+        return build_from_cfg(config, HOOKS)
+    return StepHook(**config, loss_scale=loss_scale)
+
+
+def run_meta(cfg: Config, seed: int, dataset: SegmentationDataset) -> Dict:
     """What a checkpoint tells about its run: plain text and numbers, which can be read safely."""
     versions = dict(
         python=platform.python_version(),
@@ -217,6 +239,9 @@ def run_meta(cfg: Config, seed: int, classes: Sequence[str]) -> Dict:
         config=cfg.pretty_text,
         seed=seed,
         time=time.asctime(),
-        CLASSES=tuple(classes),
+        CLASSES=tuple(dataset.label_space.classes),
         versions={name: str(version) for name, version in versions.items()},
+        num_items=len(dataset),
+        samples_per_gpu=cfg.data.samples_per_gpu,
+        world_size=get_dist_info()[1],
     )

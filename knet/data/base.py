@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Dict, List, Optional, Sequence, Tuple, Union
+from typing import Any, List, Optional, Sequence, Tuple, Union
 
 import cv2
 import numpy as np
@@ -19,6 +19,19 @@ from knet.errors import InputError
 from knet.label_space import LabelSpace
 from knet.step_format import MAX_INSTANCE_ID, read_png
 from knet.structures import Frame
+
+
+@dataclass(frozen=True)
+class Draw:
+    """An access to a data set whose random choices are known.
+
+    Attributes:
+        index: Of the item.
+        seed: Of the stream that its random choices are drawn from.
+    """
+
+    index: int
+    seed: Tuple[int, ...]
 
 
 @dataclass(frozen=True)
@@ -113,8 +126,9 @@ class SegmentationDataset(Dataset):
     """Frames of a split. An item is a list of frames: the key frame, then its reference frames.
 
     A reference frame is of the same sequence, drawn anew at each access from the offsets that exist
-    there. No key frame is lost at a sequence's ends; a frame that has no other one at any of the
-    offsets is its own reference.
+    there, counted in frames that are there (a sequence may be numbered 0, 5, 10, ...). No key frame
+    is lost at a sequence's ends; a frame that has no other one at any of the offsets is its own
+    reference.
 
     Args:
         info: Record of the catalogue.
@@ -122,7 +136,7 @@ class SegmentationDataset(Dataset):
         transform: Makes frames ready for a network (`knet.data.transforms`).
         root: Data root; by default that of the record.
         num_references: Reference frames of an item, 0 or 1.
-        ref_offsets: Offsets of the reference frame in frames.
+        ref_offsets: Offsets of the reference frame.
         with_truth: Whether items have ground truth (training).
         repeat: How often an epoch goes through the frames.
 
@@ -157,9 +171,6 @@ class SegmentationDataset(Dataset):
         self.folder = info.layout.folder(root, split)
         self.records = info.layout.scan(root, split)
         self._check_files()
-        self._index: Dict[Tuple[Union[int, str], int], int] = {
-            (record.sequence, record.frame): i for i, record in enumerate(self.records)
-        }
 
     @property
     def label_space(self) -> LabelSpace:
@@ -184,18 +195,26 @@ class SegmentationDataset(Dataset):
     def __len__(self) -> int:
         return len(self.records) * self.repeat
 
-    def __getitem__(self, index: int) -> List[Frame]:
-        """Key frame, and reference frame, after the transforms."""
-        index %= len(self.records)
-        indices = [index, *(self.draw_reference(index) for _ in range(self.num_references))]
-        return self.transform([self.load(self.records[i]) for i in indices])
+    def __getitem__(self, item: Union[int, Draw]) -> List[Frame]:
+        """Key frame, and reference frame, after the transforms.
 
-    def draw_reference(self, index: int) -> int:
+        A plain index draws from numpy's common stream.
+        """
+        index = (item.index if isinstance(item, Draw) else item) % len(self.records)
+        rng = np.random.default_rng(item.seed) if isinstance(item, Draw) else _common_stream()
+        indices = [index, *(self.draw_reference(index, rng) for _ in range(self.num_references))]
+        return self.transform([self.load(self.records[i]) for i in indices], rng)
+
+    def draw_reference(self, index: int, rng: Optional[np.random.Generator] = None) -> int:
         """Index of a random reference frame for the key frame `index`."""
-        key = self.records[index]
-        positions = ((key.sequence, key.frame + offset) for offset in self.ref_offsets)
-        candidates = [self._index[position] for position in positions if position in self._index]
-        return int(np.random.choice(candidates)) if candidates else index
+        rng = rng or _common_stream()
+        candidates = [
+            index + offset
+            for offset in self.ref_offsets
+            if 0 <= index + offset < len(self.records)
+            and self.records[index + offset].sequence == self.records[index].sequence
+        ]
+        return int(rng.choice(candidates)) if candidates else index
 
     def load(self, record: FrameRecord) -> LoadedFrame:
         """Read a frame.
@@ -209,7 +228,6 @@ class SegmentationDataset(Dataset):
             image,
             name=str(record.image),
             original_size=image.shape[:2],
-            number=record.frame,
         )
         if self.with_truth:
             semantic, instance = self.read_truth(record)
@@ -226,6 +244,11 @@ class SegmentationDataset(Dataset):
     def read_truth(self, record: FrameRecord) -> Tuple[np.ndarray, np.ndarray]:
         """Ground truth of a frame, see `Layout.read_truth`."""
         return self.info.layout.read_truth(record, self.label_space)
+
+
+def _common_stream() -> np.random.Generator:
+    """A stream that follows from numpy's common one."""
+    return np.random.default_rng(np.random.randint(2**31, size=4))
 
 
 def check_integers(**lists: Any) -> None:

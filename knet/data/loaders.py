@@ -2,18 +2,20 @@
 
 import contextlib
 import random
+import signal
 from typing import Any, Dict, Iterator, List, Sequence, Tuple
 
 import numpy as np
 import torch
 from mmcv.runner import get_dist_info
-from torch.utils.data import DataLoader, DistributedSampler
+from torch.utils.data import DataLoader
 
 from knet.data.base import FrameRecord, SegmentationDataset
 from knet.data.catalogue import find_dataset
-from knet.data.samplers import SequenceSampler
+from knet.data.samplers import SequenceSampler, TrainSampler
 from knet.data.transforms import TestTransform, TrainTransform
 from knet.errors import InputError
+from knet.parallel import end_with_parent
 from knet.structures import Frame, FrameBatch, largest_size
 
 TRANSFORM_KEYS = ('scale', 'ratio_range', 'crop_size', 'flip_ratio')
@@ -65,12 +67,16 @@ def check_loading(samples_per_gpu: Any, workers_per_gpu: Any) -> None:
             )
 
 
-def seed_worker(worker_id: int) -> None:
-    """Give a worker its own random stream.
+def start_worker(worker_id: int) -> None:
+    """Give a worker random streams of its own, and let it end with its process and not before.
 
     torch draws a new base seed for each epoch from the process's own stream (which differs between
-    ranks) and adds the worker's number; numpy and random follow it.
+    ranks) and adds the worker's number; numpy and random follow it. Signals that ask a run to stop
+    reach the workers too, but the process still needs them.
     """
+    end_with_parent()
+    for number in (signal.SIGTERM, signal.SIGUSR1, signal.SIGINT):
+        signal.signal(number, signal.SIG_IGN)
     seed = torch.initial_seed() % 2**32
     np.random.seed(seed)
     random.seed(seed)
@@ -91,7 +97,7 @@ def single_frame(items: Sequence[List[Frame]]) -> Frame:
 def build_train_loader(
     dataset: SegmentationDataset, samples_per_gpu: int, workers_per_gpu: int, seed: int = 0
 ) -> DataLoader:
-    """Loader of this process's share of a set; the order follows from `seed` and the epoch.
+    """Loader of this process's share of a set, see `TrainSampler`.
 
     Gives tuples of `FrameBatch`: the key frames and, where the set has some, their references.
     """
@@ -100,9 +106,9 @@ def build_train_loader(
     return DataLoader(
         dataset,
         samples_per_gpu,
-        sampler=DistributedSampler(dataset, world_size, rank, shuffle=True, seed=seed),
+        sampler=TrainSampler(len(dataset), samples_per_gpu, seed, rank, world_size),
         num_workers=workers_per_gpu,
-        worker_init_fn=seed_worker,
+        worker_init_fn=start_worker,
         collate_fn=collate,
         pin_memory=torch.cuda.is_available(),
     )
@@ -127,6 +133,6 @@ def build_test_loader(dataset: SegmentationDataset, workers_per_gpu: int) -> Seq
         1,
         sampler=SequenceSampler(dataset, *get_dist_info()),
         num_workers=workers_per_gpu,
-        worker_init_fn=seed_worker,
+        worker_init_fn=start_worker,
         collate_fn=single_frame,
     )

@@ -2,9 +2,48 @@
 
 from typing import Dict, Iterator, List, Sequence, Union
 
+import numpy as np
 from torch.utils.data import Sampler
 
-from knet.data.base import SegmentationDataset
+from knet.data.base import Draw, SegmentationDataset
+
+
+class TrainSampler(Sampler):
+    """A process's share of the frames of an epoch, in random order.
+
+    Order and random streams follow from the seed, the epoch and the place in the epoch alone, so
+    that a resumed run sees what the uninterrupted one would have seen, whatever the number of
+    processes and workers.
+
+    Args:
+        length: Number of items of the set.
+        batch_size: Of this process.
+        seed: Of the run.
+        rank: Number of this process.
+        world_size: Number of processes; where it does not divide `length`, the first frames of an
+            epoch come once more at its end.
+    """
+
+    def __init__(
+        self, length: int, batch_size: int, seed: int = 0, rank: int = 0, world_size: int = 1
+    ):
+        self.length, self.batch_size, self.seed = length, batch_size, seed
+        self.rank, self.world_size = rank, world_size
+        self.set_epoch(0)
+
+    def set_epoch(self, epoch: int, first_iteration: int = 0) -> None:
+        """Choose the epoch, and with which of its iterations it begins."""
+        self.epoch, self.first_iteration = epoch, first_iteration
+
+    def __iter__(self) -> Iterator[Draw]:
+        order = np.random.default_rng((self.seed, self.epoch)).permutation(self.length)
+        own = range(self.rank, len(self) * self.world_size, self.world_size)
+        for place in own[self.first_iteration * self.batch_size :]:
+            yield Draw(int(order[place % self.length]), (self.seed, self.epoch, place))
+
+    def __len__(self) -> int:
+        """Of a whole epoch."""
+        return -(-self.length // self.world_size)
 
 
 def partition_sequences(lengths: Sequence[int], num_parts: int) -> List[List[int]]:

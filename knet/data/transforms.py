@@ -36,7 +36,6 @@ class LoadedFrame:
         name: Where the frame comes from, for messages.
         original_size: (height, width) before any transform.
         flipped: Whether it was turned left to right.
-        number: Of the frame in its video.
     """
 
     image: np.ndarray
@@ -45,7 +44,6 @@ class LoadedFrame:
     name: str = ''
     original_size: Tuple[int, int] = (0, 0)
     flipped: bool = False
-    number: Optional[int] = None
 
     def change(
         self,
@@ -59,7 +57,8 @@ class LoadedFrame:
             self.instance = (maps or image)(self.instance)
 
 
-Transform = Callable[[List[LoadedFrame]], List[Frame]]
+Transform = Callable[[List[LoadedFrame], np.random.Generator], List[Frame]]
+"""Makes frames ready; all that is random is drawn from the generator."""
 
 
 class TestTransform:
@@ -74,7 +73,9 @@ class TestTransform:
     def __init__(self, num_thing_classes: int):
         self.num_thing_classes = num_thing_classes
 
-    def __call__(self, frames: List[LoadedFrame]) -> List[Frame]:
+    def __call__(
+        self, frames: List[LoadedFrame], rng: Optional[np.random.Generator] = None
+    ) -> List[Frame]:
         return [finish(frame, self.num_thing_classes) for frame in frames]
 
 
@@ -109,10 +110,10 @@ class TrainTransform:
         self.crop_size = crop_size
         self.flip_ratio = flip_ratio
 
-    def __call__(self, frames: List[LoadedFrame]) -> List[Frame]:
-        random_resize(frames, self.scale, self.ratio_range)
-        random_flip(frames, self.flip_ratio)
-        random_crop(frames, self.crop_size)
+    def __call__(self, frames: List[LoadedFrame], rng: np.random.Generator) -> List[Frame]:
+        random_resize(frames, rng, self.scale, self.ratio_range)
+        random_flip(frames, rng, self.flip_ratio)
+        random_crop(frames, rng, self.crop_size)
         return [finish(frame, self.num_thing_classes) for frame in frames]
 
 
@@ -125,10 +126,13 @@ def check_positive(**pairs: Any) -> None:
 
 
 def random_resize(
-    frames: Sequence[LoadedFrame], scale: Sequence[int], ratio_range: Tuple[float, float]
+    frames: Sequence[LoadedFrame],
+    rng: np.random.Generator,
+    scale: Sequence[int],
+    ratio_range: Tuple[float, float],
 ) -> None:
     """Resize all frames to fit in `scale` (width, height) times a random ratio, aspect kept."""
-    ratio = np.random.uniform(*ratio_range)
+    ratio = rng.uniform(*ratio_range)
     box = tuple(int(side * ratio) for side in scale)
     for frame in frames:
         frame.change(
@@ -137,19 +141,21 @@ def random_resize(
         )
 
 
-def random_flip(frames: Sequence[LoadedFrame], ratio: float) -> None:
+def random_flip(frames: Sequence[LoadedFrame], rng: np.random.Generator, ratio: float) -> None:
     """Turn all frames left to right, or none."""
-    if np.random.rand() < ratio:
+    if rng.random() < ratio:
         for frame in frames:
             frame.change(mmcv.imflip)
             frame.flipped = not frame.flipped
 
 
-def random_crop(frames: Sequence[LoadedFrame], size: Sequence[int]) -> None:
+def random_crop(
+    frames: Sequence[LoadedFrame], rng: np.random.Generator, size: Sequence[int]
+) -> None:
     """Cut the same random window (height, width) out of all frames."""
     height, width = (min(frame.image.shape[axis] for frame in frames) for axis in (0, 1))
-    top = np.random.randint(max(height - size[0], 0) + 1)
-    left = np.random.randint(max(width - size[1], 0) + 1)
+    top = rng.integers(max(height - size[0], 0) + 1)
+    left = rng.integers(max(width - size[1], 0) + 1)
     window = (slice(top, top + size[0]), slice(left, left + size[1]))
     for frame in frames:
         frame.change(lambda array: array[window])
@@ -175,7 +181,6 @@ def finish(frame: LoadedFrame, num_thing_classes: int) -> Frame:
         targets=targets,
         name=frame.name,
         flipped=frame.flipped,
-        number=frame.number,
     )
 
 

@@ -8,10 +8,15 @@ What is converted on the way into a model:
       every stage).
 """
 
+import hashlib
 import logging
 import re
+import zipfile
+import zlib
 from dataclasses import dataclass, field
-from typing import Any, Dict, List, Optional, Tuple
+from datetime import datetime
+from pathlib import Path
+from typing import Any, Dict, List, Optional, Tuple, Union
 
 import numpy as np
 import torch
@@ -143,6 +148,72 @@ def _harmless_types() -> List[Any]:
     return types
 
 
+def check_archive(path: Union[str, Path]) -> None:
+    """Raise InputError where the bytes of a checkpoint file are not those that were written.
+
+    Each part of a torch archive has a checksum; a published name ends in one of the whole file
+    (`model-<first 8 digits of its sha256>.pth`). Files of torch before 1.6 have none.
+    """
+    reason = _archive_fault(Path(path))
+    if reason:
+        raise InputError(
+            f'checkpoint {path} is damaged: {reason}; copy or download it again, or take another'
+        )
+
+
+def _archive_fault(path: Path) -> Optional[str]:
+    try:
+        match = re.search(r'-([0-9a-f]{8})\.pth$', path.name)
+        if match and not _is_date(match[1]) and file_hash(path)[:8] != match[1]:
+            return 'its content is not what its name says'
+        with open(path, 'rb') as file:
+            if file.read(4) != b'PK\3\4':
+                return None
+            with zipfile.ZipFile(file) as archive:
+                part = archive.testzip()
+        return part and f'the checksum of its part {part} does not agree'
+    except OSError:
+        return None  # whoever reads it will say it
+    except (
+        zipfile.BadZipFile,
+        zlib.error,
+        EOFError,
+        NotImplementedError,
+        RuntimeError,
+        ValueError,
+    ) as error:
+        return str(error) or type(error).__name__
+
+
+def _is_date(text: str) -> bool:
+    """Whether a name ends in a date like 20240131."""
+    try:
+        return datetime.strptime(text, '%Y%m%d').year >= 2000
+    except ValueError:
+        return False
+
+
+def file_hash(path: Union[str, Path]) -> str:
+    """sha256 of a file, hexadecimal."""
+    digest = hashlib.sha256()
+    with open(path, 'rb') as file:
+        while block := file.read(1 << 20):
+            digest.update(block)
+    return digest.hexdigest()
+
+
+def read_meta(path: Union[str, Path]) -> Dict:
+    """What a checkpoint of ours says of its run, without reading the weights; empty where nothing
+    can be read."""
+    try:
+        with torch.serialization.safe_globals(_harmless_types()):
+            content = torch.load(path, map_location='cpu', weights_only=True, mmap=True)
+        meta = content['meta']
+    except Exception:  # torch raises many types, by what is wrong with the bytes
+        return {}
+    return meta if isinstance(meta, dict) else {}
+
+
 def read_checkpoint(path: str, allow_pickle: bool = False) -> Dict:
     """Read a checkpoint file to the CPU.
 
@@ -154,6 +225,7 @@ def read_checkpoint(path: str, allow_pickle: bool = False) -> Dict:
     Raises:
         InputError: missing, damaged, or asks for more than is harmless; the message names what.
     """
+    check_archive(path)
     try:
         if allow_pickle:
             return torch.load(path, map_location='cpu', weights_only=False)
@@ -268,6 +340,7 @@ def load_weights(
         report.mismatched.append(f'{name} ({shapes})')
         del state[name]
     report.loaded = [name for name in state if name in own]
+    check_finite({name: state[name] for name in report.loaded}, f'checkpoint {path}')
     if not report.loaded:
         raise InputError(f'{what}: they have no parameter in common')
     unknown = [name for name in extra if name not in set(report.dropped)]
@@ -287,6 +360,20 @@ def load_weights(
     if logger:
         logger.info('checkpoint %s: %s', path, report)
     return checkpoint, report
+
+
+def check_finite(state: Dict[str, Tensor], what: str) -> None:
+    """Raise InputError unless all parameters and statistics are numbers."""
+    bad = [
+        name
+        for name, value in state.items()
+        if value.is_floating_point() and not bool(value.isfinite().all())
+    ]
+    if bad:
+        raise InputError(
+            f'{what} is of a training that has diverged: {len(bad)} of its entries, such as '
+            f'{bad[0]}, hold values that are not finite; take an earlier one'
+        )
 
 
 def _is_known_extra(name: str) -> bool:

@@ -127,7 +127,7 @@ class KNet(BaseModule):
         initial = self.rpn_head(self.extract_feat(images))
         output = self.roi_head(initial, state.kernels)[-1]
         segments, semantic = self.merge(output, frame)
-        ids, state = self.identify(segments, output, state, frame.number)
+        ids, state = self.identify(segments, output, state)
         result = self.make_result(segments, semantic, ids)
         for name, values in output.predictions.items():
             if name not in ('classes', 'masks'):
@@ -159,7 +159,6 @@ class KNet(BaseModule):
         segments: Segments,
         output: StageOutput,
         state: VideoState,
-        frame_number: Optional[int] = None,
     ) -> Tuple[Tensor, VideoState]:
         """Instance ids of the segments, (n,) (those of stuff are not read), and the next state.
 

@@ -112,7 +112,6 @@ class VideoKNet(KNet):
         segments: Segments,
         output: StageOutput,
         state: VideoState,
-        frame_number: Optional[int] = None,
     ) -> Tuple[Tensor, VideoState]:
         """Track ids from 1 of the segments, (n,), 0 = none, and the state for the next frame."""
         rows, device = segments.rows, segments.map.device
@@ -130,7 +129,6 @@ class VideoKNet(KNet):
             embeds=self.embed(output.track_feats[0, things.kernels]),
             state=state.tracks,
             segment_map=thing_map,
-            frame=frame_number,
         )
         ids = torch.zeros_like(rows.labels)
         ids[index] = (track_ids + 1).clamp(min=0)

@@ -126,6 +126,9 @@ class SequenceRenderer:
         fps: Frames per second of the videos; 0 writes none.
     """
 
+    CONTENTS = ('semantic', 'tracks', 'videos')
+    """Folders in `out_dir`."""
+
     def __init__(self, out_dir: str, label_space: LabelSpace, fps: int = 10):
         self.out_dir, self.label_space, self.fps = Path(out_dir), label_space, fps
         self._folder: Optional[str] = None

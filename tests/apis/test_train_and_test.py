@@ -169,9 +169,9 @@ def test_ranks_agree_on_weights_and_draw_different_numbers(tmp_path):
 import sys, numpy as np, torch
 import torch.distributed as dist
 from mmcv.runner import set_random_seed
-from knet.apis import build_model, init_distributed, load_config, shared_seed
+from knet.apis import build_model, choose_seed, init_distributed, load_config
 init_distributed('pytorch')
-seed = shared_seed(None)
+seed = choose_seed(None, {})
 set_random_seed(seed)
 model = build_model(load_config(sys.argv[1]))
 set_random_seed(seed + dist.get_rank())

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import List, Optional, Sequence
 
+import numpy as np
 import torch
 from mmdet.core.bbox.builder import BBOX_ASSIGNERS
 from mmdet.core.bbox.match_costs import FocalLossCost
@@ -15,6 +16,9 @@ from knet.models.matching.costs import mask_costs
 from knet.models.matching.targets import ImageTargets
 from knet.models.precision import in_float32
 from knet.structures import Rows
+
+HIGH = 1e6
+"""A cost that no pair has in a training that goes well."""
 
 
 @dataclass
@@ -89,8 +93,8 @@ class KernelHungarianAssigner:
         Returns:
             min(N, n) pairs, kernels rising.
 
-        Raises:
-            FloatingPointError: a cost is not finite (the training has diverged).
+        Costs that are not finite count as very high: the losses are not finite either, and whoever
+        steps the optimizer sees to it.
         """
         # 1. weighted costs of every pair, (N, n)
         dice, agreement = mask_costs(mask_logits, gt_masks)
@@ -98,12 +102,7 @@ class KernelHungarianAssigner:
         if cls_logits is not None:
             cost = cost + self.cls_cost(cls_logits, gt_labels)
         # 2. Hungarian matching on the CPU
-        matrix = cost.cpu().numpy()
-        if not (abs(matrix) < float('inf')).all():
-            raise FloatingPointError(
-                'the matching cost of kernels and ground truth is not finite: the training has '
-                'diverged; lower the learning rate, or mind the loss scale in mixed precision'
-            )
+        matrix = np.nan_to_num(cost.cpu().numpy(), nan=HIGH, posinf=HIGH, neginf=-HIGH)
         kernels, objects = linear_sum_assignment(matrix)
         # 3. back to the device of the masks
         device = mask_logits.device

@@ -104,7 +104,6 @@ class QuasiDenseTracker:
         embeds: Tensor,
         state: TrackerState,
         segment_map: Optional[Tensor] = None,
-        frame: Optional[int] = None,
     ) -> Tuple[Tensor, TrackerState]:
         """Ids of the objects of the next frame.
 
@@ -113,18 +112,12 @@ class QuasiDenseTracker:
             state: What the frames before left behind; a new `TrackerState()` at the start.
             segment_map: (H, W), long: 0 = none, k = the k-th object; read only where
                 `overlap_weight` is not 0.
-            frame: Number of the frame in its video; by default one more than that of the last one.
 
         Returns:
             track ids from 0 on, `NO_TRACK` or `ON_BACKDROP`, (n,), long, in the order of the input,
             and the state for the next frame.
-
-        Raises:
-            ValueError: the frame's number does not rise.
         """
-        frame = state.frame if frame is None else frame
-        if frame < state.frame:
-            raise ValueError(f'frame {frame} comes after frame {state.frame - 1} of the video')
+        frame = state.frame
         # 1. strong objects first; drop the weaker one of two that cover each other
         order = scores.argsort(descending=True, stable=True)
         iou = box_iou(boxes[order], boxes[order])

@@ -62,11 +62,12 @@ def test_no_things_and_more_things_than_kernels():
     )
 
 
-def test_diverged_training_is_said():
-    with pytest.raises(FloatingPointError, match='diverged'):
-        KernelHungarianAssigner().assign(
-            torch.full((1, 8, 8), float('nan')), None, LEFT[None], torch.tensor([0])
-        )
+def test_kernels_that_are_not_finite_are_matched_last():
+    logits = torch.stack([torch.full((8, 8), float('nan')), LEFT * 20 - 10])
+    match = KernelHungarianAssigner().assign(logits, None, LEFT[None], torch.tensor([0]))
+    assert match.kernels.tolist() == [1]
+    match = KernelHungarianAssigner().assign(logits[:1], None, LEFT[None], torch.tensor([0]))
+    assert match.kernels.tolist() == [0]
 
 
 def test_later_masks_cover_earlier_ones():

@@ -112,16 +112,6 @@ def test_empty_frames():
     assert video.track((BOXES[0], 0.9, 0, A), (BOXES[1], 0.9, 0, B)) == [0, 1]
 
 
-def test_frames_that_are_missing_count_for_the_memory():
-    tracker, frame = QuasiDenseTracker(memo_tracklet_frames=5), (torch.tensor([BOXES[0]]).float(),)
-    frame += (torch.tensor([0.9]), torch.tensor([0]), A[None])
-    _, state = tracker.track(*frame, TrackerState(), frame=10)
-    assert tracker.track(*frame, state, frame=15)[0].tolist() == [0]
-    assert tracker.track(*frame, state, frame=16)[0].tolist() == [1]
-    with pytest.raises(ValueError, match='frame 10 comes after frame 10'):
-        tracker.track(*frame, state, frame=10)
-
-
 def test_states_are_values():
     """A state can be used twice, and two videos share a tracker."""
     tracker, start = QuasiDenseTracker(), TrackerState()

@@ -1,0 +1,160 @@
+"""The work dir of a training run: its config and its checkpoints.
+
+epoch_<n>.pth            after n epochs
+iter_<n>.pth             after n iterations (checkpoint_config.by_epoch=False)
+epoch_<n>_iter_<i>.pth   where a run stands within an epoch: n epochs and i iterations are done;
+                         only the last one is kept
+latest.pth               link to the newest one, for the user; nothing is read through it
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import re
+from pathlib import Path
+from typing import Dict, List, Optional, Tuple, Union
+
+from mmcv import Config
+
+from knet.errors import InputError
+from knet.files import whole_file, write_bytes
+from knet.models.checkpoint import check_archive, read_meta
+
+NAME = re.compile(r'epoch_(?P<epoch>\d+)(_iter_(?P<inner>\d+))?\.pth|iter_(?P<total>\d+)\.pth')
+WITHIN_EPOCH = 'epoch_{}_iter_{}.pth'
+CONFIG_HEAD = '# The config of a run in full, written by tools/train.py.\n'
+Progress = Tuple[int, int]
+"""Epochs and iterations that are done, both since the start of the run."""
+
+
+def make_work_dir(path: Union[str, Path]) -> Path:
+    """Create the work directory of a run.
+
+    Raises:
+        InputError: it cannot be created or written to.
+    """
+    try:
+        Path(path).mkdir(parents=True, exist_ok=True)
+        probe = Path(path) / f'.writable.{os.getpid()}'
+        probe.touch()
+        probe.unlink()
+    except OSError as error:
+        raise InputError(f'work dir {path} cannot be written to: {error.strerror}') from None
+    return Path(path)
+
+
+def dump_config(cfg: Config, work_dir: Path, source: str) -> None:
+    """Write the config of a run in full; a file that a user wrote is never touched."""
+    path = work_dir / Path(source).name
+    if path.exists() and not path.read_text(errors='replace').startswith(CONFIG_HEAD):
+        path = path.with_suffix('.full.py')
+    write_bytes(path, (CONFIG_HEAD + cfg.pretty_text).encode())
+
+
+def list_checkpoints(work_dir: Union[str, Path]) -> Dict[Path, Progress]:
+    """Checkpoints of the run in a folder and what it had done then, the newest first.
+
+    How far a run was is read from the file; where a damaged one does not say it, from its name.
+    """
+    files = {}
+    for path in Path(work_dir).glob('*.pth'):
+        match = NAME.fullmatch(path.name)
+        if match and path.is_file():
+            files[path] = (match, read_meta(path))
+    lengths = [m['iterations_per_epoch'] for _, m in files.values() if 'iterations_per_epoch' in m]
+    per_epoch = max([*lengths, 1])
+    done = {}
+    for path, (match, meta) in files.items():
+        if {'epoch', 'iter'} <= set(meta):
+            done[path] = (int(meta['epoch']), int(meta['iter']))
+        elif match['total']:
+            done[path] = (int(match['total']) // per_epoch, int(match['total']))
+        else:
+            epoch = int(match['epoch'])
+            done[path] = (epoch, epoch * per_epoch + int(match['inner'] or 0))
+    return dict(sorted(done.items(), key=lambda item: item[1], reverse=True))
+
+
+def newest_checkpoint(
+    work_dir: Union[str, Path], logger: Optional[logging.Logger] = None
+) -> Optional[Path]:
+    """The newest checkpoint in a folder that is not damaged; None where there is none at all.
+
+    Raises:
+        InputError: all are damaged.
+    """
+    problems: List[str] = []
+    for path in list_checkpoints(work_dir):
+        try:
+            check_archive(path)
+            if not read_meta(path):
+                raise InputError(f'checkpoint {path} is damaged: it cannot be read')
+        except InputError as error:
+            problems.append(str(error))
+            continue
+        if problems and logger:
+            for problem in problems:
+                logger.warning('%s', problem)
+            logger.warning('taking the one before: %s', path)
+        return path
+    if problems:
+        raise InputError(f'{work_dir} holds only damaged checkpoints; the newest: {problems[0]}')
+    return None
+
+
+def find_checkpoint(path: Union[str, Path], logger: Optional[logging.Logger] = None) -> Path:
+    """The checkpoint that a user names: a file, or a folder (or the `latest.pth` that it lacks) for
+    its newest one; where a folder holds no run, its only one.
+
+    Raises:
+        InputError: there is none, or it is not clear which.
+    """
+    if Path(path).name == 'latest.pth' and not Path(path).exists():
+        path = Path(path).parent  # a file system without links, or a link to nothing
+    if not Path(path).is_dir():
+        return Path(path)
+    newest = newest_checkpoint(path, logger)
+    if newest:
+        return newest
+    others = sorted(Path(path).glob('*.pth'))
+    if len(others) != 1:
+        what = f'{len(others)} checkpoints of no run here; name one' if others else 'no .pth file'
+        raise InputError(f'{path} holds {what}')
+    return others[0]
+
+
+def check_earlier_run(
+    work_dir: Path, resume_from: Optional[Union[str, Path]], overwrite: bool
+) -> List[Path]:
+    """Checkpoints that a run would overwrite or leave behind it: all, or those after the one that
+    it goes on from.
+
+    Raises:
+        InputError: there are some, and they must not be overwritten.
+    """
+    there = list_checkpoints(work_dir)
+    if resume_from:
+        meta = read_meta(resume_from)
+        start = (int(meta.get('epoch', 0)), int(meta.get('iter', 0)))
+        there = {path: done for path, done in there.items() if done > start}
+    if there and not overwrite:
+        what = 'later checkpoints' if resume_from else 'the checkpoints of an earlier run'
+        raise InputError(
+            f'{work_dir} holds {what}, the newest is {next(iter(there)).name}; go on from it with '
+            '--auto-resume, name another --work-dir, or delete them with --overwrite'
+        )
+    return list(there)
+
+
+def link_latest(path: Path) -> None:
+    """Let `latest.pth` point to a checkpoint, where the file system has links and no user's file is
+    of that name."""
+    latest = path.with_name('latest.pth')
+    if latest.exists() and not latest.is_symlink():
+        return
+    try:
+        with whole_file(latest) as partial:
+            partial.symlink_to(path.name)
+    except InputError:
+        latest.unlink(missing_ok=True)
