@@ -14,11 +14,14 @@ from mmcv.runner import HOOKS, OPTIMIZERS, RUNNERS
 from mmdet.models.builder import MODELS
 
 import knet.models  # noqa: F401  (registers models)
+from knet.apis.hooks import SavingHook, StepHook
 from knet.errors import InputError
 from knet.models.kernels.branches import BRANCHES
 from knet.models.kernels.links import LINKS
 from knet.models.tracking.tracker import TRACKERS
 
+UNNAMED = dict(checkpoint_config=SavingHook, optimizer_config=StepHook)
+"""Parts of a config that name no class."""
 REGISTRIES = (MODELS, BRANCHES, LINKS, TRACKERS, HOOKS, OPTIMIZERS, RUNNERS)
 
 
@@ -127,7 +130,7 @@ def _check_option(cfg: Config, key: str) -> None:
             node = node[int(part)]
         elif isinstance(node, dict) and part in node:
             node = node[part]
-        elif isinstance(node, dict) and depth == len(parts) - 1 and _takes(node, part):
+        elif isinstance(node, dict) and depth == len(parts) - 1 and _takes(node, part, parts[0]):
             return
         else:
             known = [str(name) for name in node] if isinstance(node, dict) else []
@@ -141,10 +144,15 @@ def _check_option(cfg: Config, key: str) -> None:
             raise InputError(f'--cfg-options {key}: {place} has no key {part!r}{hint}')
 
 
-def _takes(config: Dict, argument: str) -> bool:
+def _takes(config: Dict, argument: str, section: str) -> bool:
     """Whether the class that `config` builds has a constructor argument of that name."""
     found = find_class(config.get('type'))
-    return found is not None and argument in inspect.signature(found.__init__).parameters
+    if found is None and section == 'lr_config':
+        found = find_class(f'{config.get("policy")}LrUpdaterHook')
+    if found is None:
+        found = UNNAMED.get(section)
+    bases = found.__mro__ if found else ()
+    return any(argument in inspect.signature(base.__init__).parameters for base in bases)
 
 
 def find_class(name: Optional[str]) -> Optional[Type]:

@@ -257,12 +257,16 @@ class ValidationHook(Hook):
         self.results = Path(results)
         self.interval = interval
 
-    def before_run(self, runner: Any) -> None:
-        if runner.epoch and runner.iter == runner.epoch * runner.iterations_per_epoch:
-            if self._is_due(runner, runner.epoch) and not self._is_done(runner):
-                runner.logger.info('the validation after epoch %d was cut off', runner.epoch)
-                self.validate(runner, runner.epoch)
-                runner.call_hook('after_val_epoch')
+    def make_up(self, runner: Any) -> None:
+        """Validate now, if the run that goes on was cut off before it could."""
+        at_start_of_epoch = runner.iter == runner.epoch * runner.iterations_per_epoch
+        if not (runner.epoch and at_start_of_epoch and self._is_due(runner, runner.epoch)):
+            return
+        if not self._is_done(runner):
+            runner.logger.info('the validation after epoch %d was cut off', runner.epoch)
+            runner.mode = 'val'
+            self.validate(runner, runner.epoch)
+            runner.call_hook('after_val_epoch')
 
     def after_train_epoch(self, runner: Any) -> None:
         if self._is_due(runner, runner.epoch + 1):
@@ -302,3 +306,17 @@ class ValidationHook(Hook):
         for name, value in self.task.summary(figures).items():
             runner.log_buffer.output[name] = value
         runner.log_buffer.ready = True
+
+
+class MakeUpHook(Hook):
+    """Makes up for a validation, when all other hooks are ready.
+
+    Args:
+        validation: Whose.
+    """
+
+    def __init__(self, validation: ValidationHook):
+        self.validation = validation
+
+    def before_run(self, runner: Any) -> None:
+        self.validation.make_up(runner)

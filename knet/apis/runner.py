@@ -265,7 +265,9 @@ class KNetRunner(EpochBasedRunner):
         except (ValueError, KeyError, TypeError) as error:
             raise InputError(f'checkpoint {checkpoint} is of another run: {error}') from None
         for group, settings in zip(self.optimizer.param_groups, configured):
-            group.update(settings, initial_lr=settings['lr'])  # the config may be a new one
+            changed = settings['lr'] != group.get('initial_lr')  # the config may be a new one
+            rate = settings['lr'] if changed else group['lr']
+            group.update(settings, initial_lr=settings['lr'], lr=rate)
         epoch, iteration = int(meta['epoch']), int(meta['iter'])
         length = meta.get('iterations_per_epoch') or (iteration // epoch if epoch else 0)
         self._epoch = epoch

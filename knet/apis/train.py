@@ -26,7 +26,7 @@ from mmdet.utils import get_root_logger
 
 from knet.apis.build import build_model
 from knet.apis.distributed import broadcast_object
-from knet.apis.hooks import SavingHook, StepHook, ValidationHook
+from knet.apis.hooks import MakeUpHook, SavingHook, StepHook, ValidationHook
 from knet.apis.runner import KNetRunner, wrap_model
 from knet.apis.work_dir import check_earlier_run
 from knet.data import (
@@ -164,6 +164,7 @@ def train_detector(
         val_loader = build_test_loader(val_dataset, data.workers_per_gpu)
         hook = ValidationHook(task, val_loader, work_dir / 'val', cfg.evaluation.interval)
         runner.register_hook(hook, priority='LOW')
+        runner.register_hook(MakeUpHook(hook), priority='LOWEST')
     if resume_from:
         runner.resume(resume_from)
     replaced = check_earlier_run(work_dir, resume_from, overwrite) if rank == 0 else []

@@ -86,12 +86,9 @@ def newest_checkpoint(
     """
     problems: List[str] = []
     for path in list_checkpoints(work_dir):
-        try:
-            check_archive(path)
-            if not read_meta(path):
-                raise InputError(f'checkpoint {path} is damaged: it cannot be read')
-        except InputError as error:
-            problems.append(str(error))
+        fault = _fault(path)
+        if fault:
+            problems.append(fault)
             continue
         if problems and logger:
             for problem in problems:
@@ -101,6 +98,15 @@ def newest_checkpoint(
     if problems:
         raise InputError(f'{work_dir} holds only damaged checkpoints; the newest: {problems[0]}')
     return None
+
+
+def _fault(path: Path) -> Optional[str]:
+    """What is wrong with a checkpoint file; None where it can be used."""
+    try:
+        check_archive(path)
+    except InputError as error:
+        return str(error)
+    return None if read_meta(path) else f'checkpoint {path} is damaged: it cannot be read'
 
 
 def find_checkpoint(path: Union[str, Path], logger: Optional[logging.Logger] = None) -> Path:
@@ -137,7 +143,8 @@ def check_earlier_run(
     if resume_from:
         meta = read_meta(resume_from)
         start = (int(meta.get('epoch', 0)), int(meta.get('iter', 0)))
-        there = {path: done for path, done in there.items() if done > start}
+        later = [path for path, done in there.items() if done > start]
+        there = {path: there[path] for path in later if _fault(path) is None}
     if there and not overwrite:
         what = 'later checkpoints' if resume_from else 'the checkpoints of an earlier run'
         raise InputError(

@@ -6,5 +6,5 @@ lr_config = dict(
     by_epoch=False,
     min_lr_ratio=0.01,
     warmup='linear',
-    warmup_iters=100,
+    warmup_iters=40,
     warmup_ratio=0.01)
