@@ -103,8 +103,8 @@ def result_folder(
 ) -> Iterator[None]:
     """Own a folder that holds the results of one run and nothing of another one.
 
-    Earlier results are removed at the start, other files stay; `RESULT_MARK` says `finished: false` until the block
-    ends without an error.
+    Earlier results are removed at the start, other files stay; `RESULT_MARK` says `finished: false`
+    until the block ends without an error.
 
     Args:
         folder: Created as needed.

@@ -4,8 +4,8 @@
 #
 #   sh tools/dist_test.sh CONFIG CHECKPOINT GPUS [options of tools/test.py]
 #
-# Several machines with a common file system: NNODES, NODE_RANK, MASTER_ADDR and PORT, as of dist_train.sh. PORT is a free one by
-# default. PYTHON names the interpreter.
+# Several machines with a common file system: NNODES, NODE_RANK, MASTER_ADDR and PORT, as of dist_train.sh. PYTHON
+# names the interpreter.
 set -eu
 . "$(dirname "$0")/launch.sh"
 [ $# -ge 3 ] || usage
@@ -13,6 +13,6 @@ config=$1 checkpoint=$2 gpus=$3
 shift 3
 need_number GPUS "$gpus"
 need_file config "$config"
-need_file checkpoint "$checkpoint"
+find_checkpoint "$checkpoint"
 find_python
 run_workers "$gpus" test.py "$config" "$checkpoint" "$@"

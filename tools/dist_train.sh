@@ -5,7 +5,7 @@
 #   sh tools/dist_train.sh CONFIG GPUS [options of tools/train.py]
 #
 # Several machines: NNODES, NODE_RANK, MASTER_ADDR and PORT, the same on all but NODE_RANK; GPUS is the number on each.
-# PORT is a free one by default. PYTHON names the interpreter.
+# PYTHON names the interpreter.
 set -eu
 . "$(dirname "$0")/launch.sh"
 case ${1:-} in *.py) ;; *) [ $# -eq 0 ] || shift ;; esac

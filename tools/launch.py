@@ -1,23 +1,29 @@
-"""torchrun whose last line is what the user needs to know; tools/launch.sh calls it.
+"""Starts a tool in several processes of this machine, as torchrun does; tools/launch.sh calls it.
 
-    python tools/launch.py NUMBER [options of torchrun] SCRIPT [options of the script]
+    python tools/launch.py NUMBER NNODES NODE_RANK MASTER_ADDR PORT SCRIPT [options of the script]
 
-NUMBER is the number of processes on this machine; empty: one per GPU, or one without GPUs. Where
-processes fail, the reason of the first one is the last line on stderr, and its exit status is this
-one's. Processes leave their input errors in torch's error files (`knet.errors`), so that the line
-is there once, not once per process.
+NUMBER is the number of processes on this machine; empty: one per GPU, or one without GPUs. Unlike
+torchrun's, processes of one machine meet in a file of a private folder and not at an open port;
+signals reach them and they have time to save; they end when this one ends, however that ends. Where
+one fails, its reason is the last line on stderr, and its exit status is this one's. Processes leave
+their input errors in files (`knet.errors`), so that the line is there once, not once per process.
 """
 
-import logging
+import json
+import os
 import signal
-import socket
+import subprocess
 import sys
-from typing import Dict, NoReturn
+import tempfile
+import time
+from pathlib import Path
+from typing import Dict, List, NoReturn, Optional
 
-import torch
-from torch.distributed.elastic.multiprocessing.api import SignalException
-from torch.distributed.elastic.multiprocessing.errors import ChildFailedError, ProcessFailure
-from torch.distributed.run import parse_args, run
+from knet.errors import STOPPED
+from knet.parallel import end_with_parent
+
+GRACE = 5.0  # seconds for the other processes to end when one has failed
+SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1, signal.SIGHUP)
 
 
 def stop(message: str, status: int) -> NoReturn:
@@ -26,52 +32,128 @@ def stop(message: str, status: int) -> NoReturn:
     sys.exit(status)
 
 
-def free_port() -> int:
-    """A port that nothing on this machine listens on."""
-    with socket.socket() as free:
-        free.bind(('127.0.0.1', 0))
-        return free.getsockname()[1]
+def count_processes(number: str) -> int:
+    """Processes to start on this machine."""
+    import torch
 
-
-def report(failures: Dict[int, ProcessFailure]) -> NoReturn:
-    """End with the reason of the process that failed first."""
-    for _, failure in sorted(failures.items(), key=lambda item: item[1].timestamp):
-        message = failure.error_file_data['message']
-        if isinstance(message, dict):
-            stop(message['message'], failure.exitcode)
-    # those that the launcher ended because of another one come last
-    rank, failure = min(
-        failures.items(), key=lambda item: (item[1].exitcode == -signal.SIGTERM, item[1].timestamp)
-    )
-    if failure.exitcode < 0:
-        stop(f'process {rank} was ended by {failure.signal_name()}', 128 - failure.exitcode)
-    stop(
-        f'process {rank} ended with status {failure.exitcode}; its messages are above',
-        failure.exitcode,
-    )
-
-
-def main() -> None:
-    number, *arguments = sys.argv[1:]
     visible = torch.cuda.device_count()
     if number and 0 < visible < int(number):
         stop(f'{number} GPUs are asked for, but this machine shows {visible}', 1)
-    args = parse_args(['--nproc_per_node', number or str(max(visible, 1)), *arguments])
-    if not args.master_port:
-        args.master_port = free_port() if args.nnodes == '1' else 29500
-    logging.disable(
-        logging.ERROR
-    )  # all that torch would say of the failure of a process is said here
-    try:
-        run(args)
-    except (KeyboardInterrupt, SignalException) as error:
-        sys.exit(128 + getattr(error, 'sigval', signal.SIGINT))
-    except ChildFailedError as error:
-        report(error.failures)
-    except RuntimeError as error:
-        if 'EADDRINUSE' not in str(error):
-            raise
-        stop(f'port {args.master_port} is in use on this machine; choose another one by PORT', 1)
+    return int(number or max(visible, 1))
+
+
+class Job:
+    """The processes of this machine.
+
+    Args:
+        command: What each runs.
+        number: How many.
+        nodes, node_rank: Number of machines, and which one this is.
+        address, port: Where the processes of several machines meet.
+        folder: Private folder for the files of the job.
+    """
+
+    def __init__(
+        self,
+        command: List[str],
+        number: int,
+        nodes: int,
+        node_rank: int,
+        address: str,
+        port: str,
+        folder: Path,
+    ):
+        self.folder, self.signal = folder, 0
+        self.first_failure: Optional[int] = None
+        for name in SIGNALS:
+            signal.signal(name, self.forward)
+        common = dict(WORLD_SIZE=str(nodes * number), LOCAL_WORLD_SIZE=str(number))
+        if nodes == 1:
+            common['VIDEO_KNET_STORE'] = str(folder / 'store')
+        else:
+            common.update(MASTER_ADDR=address, MASTER_PORT=port)
+        if number > 1:
+            common['OMP_NUM_THREADS'] = os.environ.get('OMP_NUM_THREADS', '1')
+        self.processes: List[subprocess.Popen] = []
+        for local in range(number):
+            own = dict(
+                RANK=str(node_rank * number + local),
+                LOCAL_RANK=str(local),
+                TORCHELASTIC_ERROR_FILE=str(folder / f'{local}.json'),
+            )
+            self.processes.append(
+                subprocess.Popen(
+                    [sys.executable, '-u', *command],
+                    env={**os.environ, **common, **own},
+                    start_new_session=True,  # a terminal's Ctrl-C comes once, by `forward`
+                    preexec_fn=end_with_parent,
+                )
+            )
+
+    def forward(self, number: int, frame: object) -> None:
+        """Pass a signal on to all processes."""
+        if number != signal.SIGUSR1:
+            self.signal = number
+        for process in self.processes:
+            if process.poll() is None:
+                process.send_signal(number)
+
+    def wait(self) -> None:
+        """Wait for the end of all processes; when one has failed the others have to end too."""
+        deadline = float('inf')
+        while any(process.poll() is None for process in self.processes):
+            failed = [i for i, p in enumerate(self.processes) if p.poll() not in (None, 0, STOPPED)]
+            if failed and self.first_failure is None:
+                self.first_failure, deadline = failed[0], time.monotonic() + GRACE
+            if time.monotonic() > deadline:
+                for process in self.processes:
+                    process.kill()
+            time.sleep(0.05)
+
+    def message(self, index: int) -> Optional[str]:
+        """What a process said about its end."""
+        try:
+            return json.loads((self.folder / f'{index}.json').read_text())['message']['message']
+        except (OSError, ValueError, KeyError):
+            return None
+
+    def end(self) -> NoReturn:
+        """End as the processes did."""
+        statuses = [process.returncode for process in self.processes]
+        stopped = [i for i, status in enumerate(statuses) if status == STOPPED]
+        if stopped and self.first_failure is None:
+            stop(self.message(stopped[0]) or 'stopped by a signal', STOPPED)
+        if self.signal:
+            sys.exit(128 + self.signal)
+        failed = [i for i, status in enumerate(statuses) if status]
+        if not failed:
+            sys.exit(0)
+        first = failed[0] if self.first_failure is None else self.first_failure
+        said: Dict[int, Optional[str]] = {i: self.message(i) for i in (first, *failed)}
+        status = statuses[first]
+        message = next(filter(None, said.values()), None)
+        if message:
+            stop(message, abs(status) if status > 0 else 1)
+        if status < 0:
+            name = signal.Signals(-status).name
+            stop(f'process {first} was ended by {name}', 128 - status)
+        stop(f'process {first} ended with status {status}; its messages are above', status)
+
+
+def main() -> None:
+    number, nodes, node_rank, address, port, *command = sys.argv[1:]
+    with tempfile.TemporaryDirectory(prefix='video-knet-') as folder:
+        job = Job(
+            command,
+            count_processes(number),
+            int(nodes),
+            int(node_rank),
+            address,
+            port,
+            Path(folder),
+        )
+        job.wait()
+        job.end()
 
 
 if __name__ == '__main__':

@@ -19,6 +19,19 @@ need_file() {
     [ -f "$2" ] || fail "$1 $2 does not exist"
 }
 
+# find_checkpoint PATH: sets $checkpoint. A folder stands for its newest checkpoint, which the tool finds.
+find_checkpoint() {
+    checkpoint=$1
+    case $checkpoint in
+        latest.pth|*/latest.pth) [ -e "$checkpoint" ] || [ ! -d "$(dirname "$checkpoint")" ] || checkpoint=$(dirname "$checkpoint") ;;
+    esac
+    if [ -d "$checkpoint" ]; then
+        ls "$checkpoint"/*.pth >/dev/null 2>&1 || fail "$checkpoint holds no .pth file"
+    else
+        need_file checkpoint "$checkpoint"
+    fi
+}
+
 # need_number NAME VALUE
 need_number() {
     case $2 in ''|*[!0-9]*|0*) usage "$1 must be a positive number, got '$2'" ;; esac
@@ -35,13 +48,14 @@ find_python() {
 }
 
 # run_workers NUMBER TOOL ARGUMENTS...: run tools/TOOL in NUMBER processes on this machine, see launch.py.
-# NNODES, NODE_RANK, MASTER_ADDR and PORT (default: a free one, 29500 for several machines) join several machines.
+# NNODES, NODE_RANK, MASTER_ADDR and PORT (default: 29500) join several machines, in a network that can be trusted; the processes
+# of one machine use no port.
 run_workers() {
     number=$1 tool=$2
     shift 2
     # shellcheck disable=SC2086
-    exec "$PYTHON" "$root/tools/launch.py" "$number" --nnodes "${NNODES:-1}" --node_rank "${NODE_RANK:-0}" \
-        --master_addr "${MASTER_ADDR:-127.0.0.1}" --master_port "${PORT:-0}" "$root/tools/$tool" "$@" --launcher pytorch ${PY_ARGS:-}
+    exec "$PYTHON" "$root/tools/launch.py" "$number" "${NNODES:-1}" "${NODE_RANK:-0}" "${MASTER_ADDR:-127.0.0.1}" "${PORT:-29500}" \
+        "$root/tools/$tool" "$@" --launcher pytorch ${PY_ARGS:-}
 }
 
 # run_tasks PARTITION JOB_NAME TOOL ARGUMENTS...: run tools/TOOL under Slurm, one task per GPU.

@@ -10,6 +10,6 @@ set -eu
 partition=$1 job=$2 config=$3 checkpoint=$4
 shift 4
 need_file config "$config"
-need_file checkpoint "$checkpoint"
+find_checkpoint "$checkpoint"
 find_python
 run_tasks "$partition" "$job" test.py "$config" "$checkpoint" "$@"

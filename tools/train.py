@@ -116,7 +116,7 @@ def train(args, cfg, work_dir, distributed, is_first):
     if args.auto_resume and not resume_from:
         newest = newest_checkpoint(work_dir, logger) if is_first else None
         resume_from = broadcast_object(newest and str(newest))
-    seed = choose_seed(args.seed, read_meta(resume_from) if resume_from else {})
+    seed = choose_seed(args.seed, (resume_from and read_meta(resume_from)) or {})
     logger.info('seed %d, %s', seed, f'resuming from {resume_from}' if resume_from else 'new run')
     if args.deterministic:
         torch.backends.cudnn.benchmark = False

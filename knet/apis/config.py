@@ -151,8 +151,8 @@ def _takes(config: Dict, argument: str, section: str) -> bool:
         found = find_class(f'{config.get("policy")}LrUpdaterHook')
     if found is None:
         found = UNNAMED.get(section)
-    bases = found.__mro__ if found else ()
-    return any(argument in inspect.signature(base.__init__).parameters for base in bases)
+    bases = [base for base in found.__mro__ if '__init__' in vars(base)] if found else []
+    return any(argument in inspect.signature(vars(base)['__init__']).parameters for base in bases)
 
 
 def find_class(name: Optional[str]) -> Optional[Type]:

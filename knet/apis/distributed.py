@@ -1,8 +1,10 @@
 """Distributed runs on GPUs (nccl) and, to try them anywhere, on CPUs (gloo): how processes meet and
 wait for each other."""
 
+import contextlib
 import itertools
 import os
+import re
 import socket
 import stat
 import subprocess
@@ -11,7 +13,7 @@ import tempfile
 import time
 from datetime import timedelta
 from pathlib import Path
-from typing import Any, Optional
+from typing import Any, Iterator, Optional
 
 import torch
 import torch.distributed as dist
@@ -22,6 +24,8 @@ from knet.parallel import end_with_parent
 
 STORE = 'VIDEO_KNET_STORE'
 """Variable with the file in which the processes of one machine meet; set by tools/launch.py."""
+LOST = re.compile('timed? ?out|connection (closed|reset|refused)|broken pipe', re.IGNORECASE)
+"""In the messages of gloo and nccl."""
 _store: Optional[dist.Store] = None
 _barriers = itertools.count()
 
@@ -38,6 +42,22 @@ def barrier() -> None:
     while not _store.check([f'{key}/open']):
         time.sleep(pause)
         pause = min(2 * pause, 0.5)
+
+
+@contextlib.contextmanager
+def say_who_is_lost() -> Iterator[None]:
+    """Turn what torch raises when another process has ended, or does not answer, into an
+    `InputError`."""
+    try:
+        yield
+    except RuntimeError as error:
+        rank, world_size = get_dist_info()
+        if world_size == 1 or not LOST.search(str(error)):
+            raise
+        raise InputError(
+            f'process {rank} has lost the others: one of them has ended, or did not answer for the '
+            f'time of --timeout-minutes ({str(error).splitlines()[0][:120]})'
+        ) from None
 
 
 def broadcast_object(value: Any) -> Any:

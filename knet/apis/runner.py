@@ -21,7 +21,7 @@ from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 from torch.utils.data import DataLoader
 
-from knet.apis.distributed import barrier
+from knet.apis.distributed import barrier, say_who_is_lost
 from knet.apis.hooks import SavingHook
 from knet.errors import InputError, Stopped
 from knet.files import whole_file
@@ -141,7 +141,7 @@ class KNetRunner(EpochBasedRunner):
         Raises:
             Stopped: a signal of `STOP_SIGNALS` came; where the run stands is saved.
         """
-        with self._signals():
+        with self._signals(), say_who_is_lost():
             try:
                 super().run(*args, **kwargs)
             finally:

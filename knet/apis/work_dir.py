@@ -61,7 +61,7 @@ def list_checkpoints(work_dir: Union[str, Path]) -> Dict[Path, Progress]:
     for path in Path(work_dir).glob('*.pth'):
         match = NAME.fullmatch(path.name)
         if match and path.is_file():
-            files[path] = (match, read_meta(path))
+            files[path] = (match, read_meta(path) or {})
     lengths = [m['iterations_per_epoch'] for _, m in files.values() if 'iterations_per_epoch' in m]
     per_epoch = max([*lengths, 1])
     done = {}
@@ -106,7 +106,8 @@ def _fault(path: Path) -> Optional[str]:
         check_archive(path)
     except InputError as error:
         return str(error)
-    return None if read_meta(path) else f'checkpoint {path} is damaged: it cannot be read'
+    readable = read_meta(path) is not None
+    return None if readable else f'checkpoint {path} is damaged: it cannot be read'
 
 
 def find_checkpoint(path: Union[str, Path], logger: Optional[logging.Logger] = None) -> Path:
@@ -141,7 +142,7 @@ def check_earlier_run(
     """
     there = list_checkpoints(work_dir)
     if resume_from:
-        meta = read_meta(resume_from)
+        meta = read_meta(resume_from) or {}
         start = (int(meta.get('epoch', 0)), int(meta.get('iter', 0)))
         later = [path for path, done in there.items() if done > start]
         there = {path: there[path] for path in later if _fault(path) is None}

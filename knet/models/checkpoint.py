@@ -202,15 +202,16 @@ def file_hash(path: Union[str, Path]) -> str:
     return digest.hexdigest()
 
 
-def read_meta(path: Union[str, Path]) -> Dict:
-    """What a checkpoint of ours says of its run, without reading the weights; empty where nothing
-    can be read."""
+def read_meta(path: Union[str, Path]) -> Optional[Dict]:
+    """What a checkpoint says of its run, without reading the weights; empty where it says nothing,
+    None where the file cannot be read."""
     try:
+        is_archive = zipfile.is_zipfile(path)
         with torch.serialization.safe_globals(_harmless_types()):
-            content = torch.load(path, map_location='cpu', weights_only=True, mmap=True)
-        meta = content['meta']
+            content = torch.load(path, map_location='cpu', weights_only=True, mmap=is_archive)
     except Exception:  # torch raises many types, by what is wrong with the bytes
-        return {}
+        return None
+    meta = content.get('meta') if isinstance(content, dict) else None
     return meta if isinstance(meta, dict) else {}
 
 

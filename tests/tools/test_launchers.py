@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
 import torch
@@ -66,11 +67,7 @@ def test_bad_input_is_one_line_for_all_processes(tiny_config, tmp_path):
     (tmp_path / 'latest.pth').write_text('no checkpoint')
     done = launch('dist_test', tiny_config, tmp_path / 'latest.pth', 2, '--out', tmp_path / 'work')
     (line,) = error_lines(done)
-    assert (
-        done.returncode == 1
-        and 'latest.pth cannot be read' in line
-        and line == done.stderr.splitlines()[-1]
-    )
+    assert done.returncode == 1 and 'latest.pth' in line and line == done.stderr.splitlines()[-1]
     assert 'Traceback' not in done.stderr and not (tmp_path / 'work').exists()
     assert (
         'STQ' not in done.stdout and 'predictions' not in done.stdout
@@ -136,6 +133,59 @@ def test_signals_end_all_processes(in_workers, tmp_path):
         words = job.communicate(timeout=30)[1]
         assert job.returncode == status and 'SignalException' not in words, words[-2000:]
     assert not [pid for pid in workers if os.path.exists(f'/proc/{pid}')]
+
+
+def start_training(config, work_dir, *args):
+    """A training of two processes that has begun, and their process ids."""
+    command = ['sh', 'tools/dist_train.sh', config, '2', '--work-dir', str(work_dir)]
+    command += ['--no-validate', '--checkpoint-minutes', '1e-6', *args]
+    command += ['--cfg-options', 'runner.max_epochs=1000', 'data.workers_per_gpu=1']
+    env = {**os.environ, 'PYTHON': sys.executable, 'OMP_NUM_THREADS': '1'}
+    job = subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE, text=True, env=env)
+    deadline = time.time() + 120
+    while not list(work_dir.glob('*_iter_*.pth')) and time.time() < deadline:
+        time.sleep(0.1)
+    return job, children(job.pid)
+
+
+def children(pid):
+    """Process ids of the children of a process."""
+    text = Path(f'/proc/{pid}/task/{pid}/children').read_text()
+    return [int(child) for child in text.split()]
+
+
+def listening(pid):
+    """Addresses, in hexadecimal, that a process listens on."""
+    links = [os.readlink(path) for path in Path(f'/proc/{pid}/fd').iterdir() if path.is_symlink()]
+    addresses = []
+    for kind in ('tcp', 'tcp6'):
+        for line in Path(f'/proc/{pid}/net/{kind}').read_text().splitlines()[1:]:
+            fields = line.split()
+            if fields[3] == '0A' and f'socket:[{fields[9]}]' in links:
+                addresses.append(fields[1].split(':')[0])
+    return addresses
+
+
+def test_nothing_is_open_to_others_and_nothing_outlives_a_killed_launcher(tiny_config, tmp_path):
+    job, workers = start_training(tiny_config, tmp_path)
+    loaders = [child for worker in workers for child in children(worker)]
+    assert len(workers) == 2 and len(loaders) == 2
+    addresses = [address for pid in (job.pid, *workers) for address in listening(pid)]
+    assert addresses and set(addresses) <= {'0100007F'}  # 127.0.0.1
+    job.kill()
+    deadline = time.time() + 5
+    while any(os.path.exists(f'/proc/{pid}') for pid in (*workers, *loaders)):
+        assert time.time() < deadline
+        time.sleep(0.1)
+
+
+def test_a_process_that_does_not_answer(tiny_config, tmp_path):
+    job, workers = start_training(tiny_config, tmp_path, '--timeout-minutes', '0.05')
+    os.kill(workers[1], signal.SIGSTOP)
+    words = job.communicate(timeout=60)[1]
+    assert job.returncode == 1 and 'Traceback' not in words, words[-3000:]
+    assert 'error: process 0 has lost the others' in words.splitlines()[-1]
+    assert not any(os.path.exists(f'/proc/{pid}') for pid in workers)
 
 
 @pytest.mark.parametrize(
