@@ -36,7 +36,7 @@ from terminaltables import AsciiTable
 from tqdm import tqdm
 
 from knet.errors import InputError
-from knet.files import whole_file
+from knet.files import is_leftover, whole_file
 from knet.parallel import end_with_parent, ordered_map
 
 # What os.link says where a file system or its rights rule a hard link out; a copy may work there.
@@ -165,7 +165,8 @@ def find_folder(
     """
     if not root.is_dir():
         raise InputError(f'{root} is not a folder')
-    for base in [root, *sorted(entry for entry in root.iterdir() if entry.is_dir())]:
+    folders = (entry for entry in root.iterdir() if entry.is_dir() and not is_leftover(entry.name))
+    for base in [root, *sorted(folders)]:
         for candidate in candidates:
             if (base / candidate).is_dir() and is_it(base / candidate):
                 return base / candidate

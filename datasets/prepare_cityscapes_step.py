@@ -125,7 +125,7 @@ def prepare_cityscapes_step(
 def list_city(folder: Path, ending: str) -> Dict[str, str]:
     """`<city>_<sequence>_<frame>` → path of the files with an ending; nothing where there is no
     such folder."""
-    return {path.name[: -len(ending)]: str(path) for path in sorted(folder.glob(f'*{ending}'))}
+    return {path.name[: -len(ending)]: str(path) for path in sorted(folder.glob(f'[!.]*{ending}'))}
 
 
 def plan_split(images: Path, labels: Path, name: str, out: Path) -> Split:

@@ -19,6 +19,12 @@ RUN_NAME = re.compile(r'(\d{6,}\.png|\d+\.mp4|metrics\.json)$')
 """Names in result folders from before there was a mark."""
 
 
+def is_leftover(name: str) -> bool:
+    """Whether a file or folder is what a system leaves behind, such as `._000000.png` and
+    `__MACOSX` of archives packed on a Mac."""
+    return name.startswith('.') or name == '__MACOSX'
+
+
 @contextlib.contextmanager
 def whole_file(path: Union[str, Path]) -> Iterator[Path]:
     """Give a path beside `path` to write to; it takes the place of `path` if the block ends without

@@ -1,6 +1,7 @@
 """Work that is done ahead by other threads or processes, and comes back in order."""
 
 import ctypes
+import multiprocessing
 import os
 import signal
 import sys
@@ -15,7 +16,8 @@ Result = TypeVar('Result')
 def end_with_parent() -> None:
     """Let the system kill this process when the one that started it ends, however that ends."""
     if sys.platform == 'linux':
-        parent = os.getppid()
+        known = multiprocessing.parent_process()
+        parent = os.getppid() if known is None else known.pid
         ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG
         if os.getppid() != parent:  # it has ended in between
             os.kill(os.getpid(), signal.SIGKILL)

@@ -8,16 +8,20 @@ where <name> is {sequence:06d}_{frame:06d}. An instance id of 0 means stuff, or 
 Predictions use the same encoding in `panoptic/<sequence>/<name>.png`.
 """
 
+import contextlib
 import os
 import re
+import stat
+import struct
+import zlib
 from pathlib import Path
-from typing import Dict, Sequence, Tuple
+from typing import Dict, Optional, Sequence, Tuple
 
 import cv2
 import numpy as np
 
 from knet.errors import InputError
-from knet.files import whole_file
+from knet.files import write_bytes
 
 MAX_INSTANCE_ID = 65535
 PNG_BEGIN, PNG_END = b'\x89PNG', b'IEND\xaeB`\x82'
@@ -32,7 +36,9 @@ LABEL_PNG = (
     cv2.IMWRITE_PNG_FILTER,
     cv2.IMWRITE_PNG_FILTER_UP,
 )
-FILE_NAME = re.compile(r'(\d{6,})_(\d{6,})_(?:(leftImg8bit)\.(?:png|jpg)|(panoptic|depth)\.png)')
+FILE_NAME = re.compile(r'(\d+)_(\d+)_(?:(leftImg8bit)\.(?i:png|jpe?g)|(panoptic|depth)\.(?i:png))')
+ALIKE = re.compile(r'[^.].*_(leftImg8bit|panoptic|depth)\.\w+')
+"""Names that are meant as those of frames."""
 
 
 def frame_name(sequence: int, frame: int) -> str:
@@ -48,7 +54,8 @@ def scan_split(folder) -> Dict[int, Dict[int, Dict[str, Path]]]:
         in rising order. Other files are passed over.
 
     Raises:
-        InputError: the folder does not exist, or a frame has a PNG and a JPEG.
+        InputError: the folder does not exist, a name is nearly that of a frame, or a frame has two
+            files of a kind.
     """
     folder = Path(folder)
     if not folder.is_dir():
@@ -68,36 +75,97 @@ def scan_split(folder) -> Dict[int, Dict[int, Dict[str, Path]]]:
                     'one'
                 )
             files[kind] = folder / name
+        elif ALIKE.fullmatch(name):
+            raise InputError(
+                f'{folder / name}: a name of a frame is like 000002_000000_leftImg8bit.png (or '
+                '.jpg) or 000002_000000_panoptic.png; rename it, or move it elsewhere'
+            )
     return {sequence: dict(sorted(frames.items())) for sequence, frames in sorted(found.items())}
 
 
 def read_png(path, flags: int = cv2.IMREAD_UNCHANGED) -> np.ndarray:
-    """Decode an image file with OpenCV (channels in BGR order).
+    """Decode an image file with OpenCV (channels in BGR order; an orientation that a camera has
+    noted is not applied, unless `flags` ask for it).
+
+    A file that is called .png, .jpg or .jpeg must be one; of a PNG all checksums are checked.
 
     Raises:
-        InputError: the file is missing, empty or not a readable image.
+        InputError: the file is missing, damaged, of another type than its name says, or an
+            animation.
     """
-    try:
-        data = np.fromfile(path, np.uint8)
-    except OSError as error:
-        raise InputError(f'cannot read {path}: {error.strerror}') from None
-    content = data.tobytes()
-    # Decoders fill the rest of an image that was cut off with zeros, or warn on stderr; so its end
-    # is looked for first.
-    cut_off = (content.startswith(PNG_BEGIN) and PNG_END not in content) or (
-        content.startswith(JPEG_BEGIN) and not is_whole_jpeg(content)
-    )
-    image = None if cut_off or not content else cv2.imdecode(data, flags)
+    content = read_file(path)
+    reason = _image_fault(content, Path(path).suffix.lower())
+    image = None
+    if reason is None:
+        with contextlib.suppress(cv2.error):  # such as a size beyond all limits
+            image = cv2.imdecode(np.frombuffer(content, np.uint8), flags)
     if image is None:
-        raise InputError(
-            f'{path} is not a readable image ({data.size} bytes): the file is damaged or incomplete'
-        )
+        reason = reason or 'the file is damaged or incomplete'
+        raise InputError(f'{path} is not a readable image ({len(content)} bytes): {reason}')
     return image
 
 
+def read_file(path) -> bytes:
+    """Content of a regular file.
+
+    Raises:
+        InputError: it is missing, or a folder, a pipe or the like.
+    """
+    try:
+        if not stat.S_ISREG(os.stat(path).st_mode):
+            raise InputError(f'cannot read {path}: it is not a file')
+        with open(path, 'rb') as file:
+            return file.read()
+    except OSError as error:
+        raise InputError(f'cannot read {path}: {error.strerror}') from None
+
+
+def _image_fault(content: bytes, suffix: str) -> Optional[str]:
+    """What is wrong with the bytes of an image file; decoders fill the rest of an image that was
+    cut off with zeros, or warn on stderr."""
+    if not content:
+        return 'it is empty'
+    is_png, is_jpeg = content.startswith(PNG_BEGIN), content.startswith(JPEG_BEGIN)
+    if suffix == '.png' and not is_png:
+        return 'it is no PNG, whatever its name says'
+    if suffix in ('.jpg', '.jpeg') and not is_jpeg:
+        return 'it is no JPEG, whatever its name says'
+    if is_jpeg and not is_whole_jpeg(content):
+        return 'the file is damaged or incomplete'
+    return _png_fault(content) if is_png else None
+
+
+def _png_fault(content: bytes) -> Optional[str]:
+    """What is wrong with a PNG, by its chunks and their checksums; what follows the last one does
+    not matter."""
+    place, kind = 8, b''
+    while kind != b'IEND':
+        head = content[place : place + 8]
+        length, kind = int.from_bytes(head[:4], 'big'), head[4:]
+        end = place + 8 + length
+        if len(head) < 8 or end + 4 > len(content):
+            return 'the file is damaged or incomplete'
+        if zlib.crc32(content[place + 4 : end]) != int.from_bytes(content[end : end + 4], 'big'):
+            return f'the file is damaged: a checksum does not agree at byte {place}'
+        if kind == b'acTL':
+            return 'it is an animation'
+        if kind == b'IHDR':
+            width, height, bits = struct.unpack('>IIB', content[place + 8 : place + 17])
+            if width * height * bits // 8 > 1100 * len(content):  # more than compression can do
+                return f'{len(content)} bytes cannot hold the {width} x {height} pixels it names'
+        place = end + 4
+    return None
+
+
 def is_whole_jpeg(content: bytes) -> bool:
-    """Whether the bytes begin and end as those of a JPEG; a few bytes may follow the end."""
-    return content.startswith(JPEG_BEGIN) and JPEG_END in content[-64:]
+    """Whether the bytes begin and end as those of a JPEG; others may follow the end."""
+    place = 2
+    while content.startswith(JPEG_BEGIN) and content[place : place + 1] == b'\xff':
+        marker = content[place + 1 : place + 2]
+        if marker == b'\xda':  # the pixels; a thumbnail with an end of its own lies before them
+            return JPEG_END in content[place:]
+        place += 2 + int.from_bytes(content[place + 2 : place + 4], 'big')
+    return False
 
 
 def read_png_size(path) -> Tuple[int, int]:
@@ -108,6 +176,8 @@ def read_png_size(path) -> Tuple[int, int]:
         InputError: the file is missing, cut off or no PNG.
     """
     try:
+        if not stat.S_ISREG(os.stat(path).st_mode):
+            raise InputError(f'cannot read {path}: it is not a file')
         with open(path, 'rb') as file:
             head = file.read(24)
             size = file.seek(0, os.SEEK_END)
@@ -159,24 +229,22 @@ def write_png(path, image: np.ndarray, parameters: Sequence[int] = ()) -> None:
         raise ValueError(
             f'{path}: an array of shape {image.shape} and type {image.dtype} cannot be a PNG'
         )
-    with whole_file(path) as partial:
-        data.tofile(partial)
+    write_bytes(path, data)
 
 
 def write_panoptic(path, semantic: np.ndarray, instance: np.ndarray) -> None:
     """Write a map in STEP encoding (see `read_panoptic` for shapes and ranges).
 
     Raises:
-        ValueError: a value does not fit the encoding.
+        ValueError: a class or an id is out of range.
+        InputError: there are more ids than the encoding holds, or the file cannot be written.
     """
-    if (
-        semantic.min() < 0
-        or semantic.max() > 255
-        or instance.min() < 0
-        or instance.max() > MAX_INSTANCE_ID
-    ):
-        raise ValueError(
-            f'{path}: class ids must lie in 0..255 and instance ids in 0..{MAX_INSTANCE_ID}'
+    if semantic.min() < 0 or semantic.max() > 255 or instance.min() < 0:
+        raise ValueError(f'{path}: class ids must lie in 0..255 and instance ids from 0 on')
+    if instance.max() > MAX_INSTANCE_ID:
+        raise InputError(
+            f'{path}: id {instance.max()} does not fit the encoding, which has ids up to '
+            f'{MAX_INSTANCE_ID}; cut the sequence in two, or let fewer tracks start'
         )
     instance = instance.astype(np.int32)
     write_png(

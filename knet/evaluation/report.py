@@ -6,7 +6,7 @@ from typing import List, Optional, Sequence, Union
 
 from terminaltables import AsciiTable
 
-from knet.files import whole_file
+from knet.files import write_bytes
 
 METRICS = ('stq', 'vpq')
 
@@ -63,8 +63,7 @@ def write_json(result: dict, path: Union[str, Path]) -> None:
         InputError: the file cannot be written.
     """
     text = json.dumps(result, indent=2, allow_nan=False)
-    with whole_file(path) as partial:
-        partial.write_text(text + '\n')
+    write_bytes(path, (text + '\n').encode())
 
 
 def _stq_tables(result: dict) -> List[str]:

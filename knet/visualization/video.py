@@ -9,6 +9,7 @@ import imageio_ffmpeg
 import numpy as np
 
 from knet.errors import InputError
+from knet.files import whole_file
 from knet.label_space import LabelSpace
 from knet.step_format import write_png
 from knet.visualization.colours import colour_semantic, draw_tracks, enlarge
@@ -32,11 +33,10 @@ class VideoWriter:
         self._shape: Tuple[int, ...] = ()
 
     def add(self, frame: np.ndarray) -> None:
-        """Append a frame, (H, W, 3) uint8 RGB with even sides; all frames have the size of the
-        first.
+        """Append a frame, (H, W, 3) uint8 RGB with even sides; one of another size than the first
+        is fitted into it.
 
         Raises:
-            ValueError: another size than the first frame's.
             InputError: the file cannot be written.
         """
         writer = self._writer
@@ -59,18 +59,25 @@ class VideoWriter:
             writer.send(None)
             self._writer = writer
         if frame.shape != self._shape:
-            raise ValueError(
-                f'{self.path}: a frame of size {frame.shape[:2]} in a video of size '
-                f'{self._shape[:2]}'
-            )
-        writer.send(np.ascontiguousarray(frame))
+            frame = fit(frame, self._shape[:2])
+        try:
+            writer.send(np.ascontiguousarray(frame))
+        except (OSError, StopIteration) as error:
+            self.discard()
+            reason = str(error).strip().splitlines() or ['ffmpeg has ended']
+            raise InputError(f'cannot write {self.path}: {reason[-1]}') from None
 
     def close(self) -> None:
         """Finish the file; without frames there is none."""
         if self._writer is not None:
             self._writer.close()
             self._writer = None
-            os.replace(self.partial, self.path)
+            with whole_file(self.path) as partial:
+                os.replace(self.partial, partial)
+                if not is_whole_mp4(partial):
+                    raise InputError(
+                        f'cannot write {self.path}: ffmpeg left it incomplete (is the disk full?)'
+                    )
 
     def discard(self) -> None:
         """Give up: nothing is left of the frames so far, and a file of an earlier run stays as it
@@ -79,6 +86,31 @@ class VideoWriter:
             self._writer.close()
             self._writer = None
             self.partial.unlink(missing_ok=True)
+
+
+def fit(frame: np.ndarray, size: Tuple[int, ...]) -> np.ndarray:
+    """A picture shrunk or enlarged to fit in (height, width), on black."""
+    scale = min(size[0] / frame.shape[0], size[1] / frame.shape[1])
+    height, width = (max(1, round(side * scale)) for side in frame.shape[:2])
+    canvas = np.zeros((*size, 3), np.uint8)
+    canvas[:height, :width] = cv2.resize(frame, (width, height), interpolation=cv2.INTER_AREA)
+    return canvas
+
+
+def is_whole_mp4(path: Path) -> bool:
+    """Whether the boxes of an MP4 file fill it and its index, which is written last, is there."""
+    kinds, place, size = [], 0, path.stat().st_size
+    with open(path, 'rb') as file:
+        while place + 8 <= size:
+            file.seek(place)
+            head = file.read(16)
+            length, kind = int.from_bytes(head[:4], 'big'), head[4:8]
+            length = int.from_bytes(head[8:], 'big') if length == 1 else length
+            if length < 8:
+                return False
+            kinds.append(kind)
+            place += length
+    return place == size and b'moov' in kinds
 
 
 def side_by_side(panels: Sequence[Tuple[str, np.ndarray]]) -> np.ndarray:

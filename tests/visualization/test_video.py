@@ -8,6 +8,7 @@ from knet.errors import InputError
 from knet.label_space import STEP
 from knet.step_format import frame_name
 from knet.visualization import SequenceRenderer, VideoWriter
+from knet.visualization.video import is_whole_mp4
 
 
 def frame(number):
@@ -61,14 +62,28 @@ def test_interrupted_sequence_leaves_no_video(tmp_path):
     assert not list((tmp_path / 'videos').iterdir())
 
 
-def test_frames_of_another_size_are_refused_and_no_frames_make_no_file(tmp_path):
+def test_frames_of_another_size_are_fitted_and_no_frames_make_no_file(tmp_path):
     writer = VideoWriter(tmp_path / 'a.mp4', 10)
     writer.close()
     assert not list(tmp_path.iterdir())
     writer.add(np.zeros((32, 32, 3), np.uint8))
-    with pytest.raises(ValueError, match='size'):
-        writer.add(np.zeros((32, 34, 3), np.uint8))
+    writer.add(np.full((16, 64, 3), 200, np.uint8))
     writer.close()
+    capture = cv2.VideoCapture(str(tmp_path / 'a.mp4'))
+    first, second = capture.read()[1], capture.read()[1]
+    assert first.shape == second.shape == (32, 32, 3)
+    assert second[2:6, 2:30].mean() > 190 and second[12:].mean() < 10 and first.mean() < 10
+
+
+def test_a_video_that_was_cut_off_is_no_video(tmp_path):
+    writer = VideoWriter(tmp_path / 'a.mp4', 10)
+    writer.add(np.zeros((32, 32, 3), np.uint8))
+    writer.close()
+    data = (tmp_path / 'a.mp4').read_bytes()
+    for cut in (len(data) - 1, len(data) // 2, 0):
+        (tmp_path / 'b.mp4').write_bytes(data[:cut])
+        assert not is_whole_mp4(tmp_path / 'b.mp4')
+    assert is_whole_mp4(tmp_path / 'a.mp4')
 
 
 def test_folder_that_cannot_be_made(tmp_path):

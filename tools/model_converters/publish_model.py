@@ -16,7 +16,7 @@ from typing import Optional, Sequence
 import torch
 
 from knet.errors import report_input_errors
-from knet.files import whole_file
+from knet.files import write_bytes
 from knet.models.checkpoint import extract_state_dict, read_checkpoint
 
 
@@ -61,8 +61,7 @@ def publish(path: str, out: Path, allow_pickle: bool = False) -> Path:
     torch.save(content, buffer)
     stem = out.name[: -len('.pth')] if out.name.endswith('.pth') else out.name
     final = out.with_name(f'{stem}-{hashlib.sha256(buffer.getbuffer()).hexdigest()[:8]}.pth')
-    with whole_file(final) as partial:
-        partial.write_bytes(buffer.getbuffer())
+    write_bytes(final, buffer.getbuffer())
     return final
 
 

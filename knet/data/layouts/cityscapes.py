@@ -7,6 +7,7 @@ import numpy as np
 
 from knet.data.base import FrameRecord, Layout
 from knet.errors import InputError
+from knet.files import is_leftover
 from knet.label_space import LabelSpace
 from knet.step_format import read_png
 
@@ -41,10 +42,14 @@ class CityscapesLayout(Layout):
     def scan(self, root: Path, split: str) -> List[FrameRecord]:
         images, maps = self.folder(root, split), root / 'gtFine' / split
         found = [(images, IMAGE_ENDING), *((maps, ending) for ending in TRUTH_ENDINGS)]
+        for path in images.glob('*/*_leftImg8bit.*'):
+            if not path.name.endswith(IMAGE_ENDING) and not is_leftover(path.name):
+                raise InputError(f'{path}: expected a name like {self.image_example}; rename it')
         names = {
             (path.parent.name, path.name[: -len(ending)])
             for folder, ending in found
             for path in folder.glob(f'*/*{ending}')
+            if not is_leftover(path.name) and not is_leftover(path.parent.name)
         }
         return [self._record(images, maps, city, name) for city, name in sorted(names)]
 
@@ -91,7 +96,7 @@ class CityscapesLayout(Layout):
 def _folders(parents: List[Path]) -> List[str]:
     """Names of the folders in any of the parents."""
     names = [f.name for p in parents if p.is_dir() for f in p.iterdir() if f.is_dir()]
-    return sorted(set(names))
+    return sorted({name for name in names if not is_leftover(name)})
 
 
 def instance_ids(semantic: np.ndarray, marked: np.ndarray, label_space: LabelSpace) -> np.ndarray:
