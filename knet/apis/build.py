@@ -2,17 +2,41 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
-from typing import Optional
+from typing import Iterator, Optional
 
+import torch
 from mmcv import Config
 from mmcv.utils import get_logger
 from mmdet.models import build_detector
 
 from knet.data import find_dataset
-from knet.errors import InputError
+from knet.errors import InputError, Stopped
 from knet.models.checkpoint import load_weights
 from knet.models.knet import KNet
+
+
+@contextlib.contextmanager
+def blame_config(what: str, logger: logging.Logger) -> Iterator[None]:
+    """Say in one line that a first step fails, which after all checks of a config's parts means
+    that they do not fit together. The traceback is logged at level DEBUG."""
+    try:
+        yield
+    except (InputError, Stopped):
+        raise
+    except torch.OutOfMemoryError as error:
+        raise InputError(
+            f'{what} needs more memory than there is ({str(error).splitlines()[0]}); try a smaller '
+            'data.samples_per_gpu, model.backbone.with_cp=True, or bf16=True'
+        ) from None
+    except Exception as error:
+        logger.debug('%s fails', what, exc_info=True)
+        reason = f'{type(error).__name__}: {" ".join(str(error).split())[:200]}'
+        raise InputError(
+            f'{what} fails ({reason}); the parts of the config do not fit together, such as the '
+            'channels of backbone and neck, or strides of the heads (traceback: log_level=DEBUG)'
+        ) from None
 
 
 def build_model(
@@ -57,10 +81,12 @@ def build_model(
         raise InputError(f'the model of the config cannot be built: {reason}') from None
     try:
         model.init_weights()
-    except (OSError, RuntimeError) as error:
-        source = (config.backbone.get('init_cfg') or {}).get('checkpoint')
+    except (OSError, RuntimeError, TypeError, ValueError, KeyError) as error:
+        init = config.backbone.get('init_cfg')
+        source = init.get('checkpoint') if isinstance(init, dict) else init
+        reason = ' '.join(str(error).split())
         raise InputError(
-            f'the pretrained backbone {source} cannot be loaded ({error}); give a checkpoint with '
+            f'the pretrained backbone {source} cannot be loaded ({reason}); give a checkpoint with '
             '--load-from, or start from random weights with --cfg-options '
             'model.backbone.init_cfg=None'
         ) from None

@@ -7,7 +7,7 @@ import difflib
 import inspect
 import io
 import traceback
-from typing import Callable, Dict, Optional, Type, Union
+from typing import Any, Callable, Dict, Optional, Type, Union
 
 from mmcv import Config, DictAction
 from mmcv.runner import HOOKS, OPTIMIZERS, RUNNERS
@@ -97,15 +97,44 @@ def load_config(path: str, options: Optional[Dict] = None) -> Config:
             cause = error.__cause__ or error.__context__
             reason = f'custom_imports: {cause}; is the folder of the module on the PYTHONPATH?'
         raise InputError(f'config {path} cannot be read: {reason}') from None
-    for key in options or {}:
-        _check_option(cfg, key)
+    for key, value in (options or {}).items():
+        _check_option(cfg, key, value)
     try:
         cfg.merge_from_dict(options or {})
     except (TypeError, KeyError, IndexError, AssertionError) as error:
         raise InputError(f'--cfg-options {options} do not fit the config {path}: {error}') from None
+    _check_sections(cfg, path)
     return cfg
 
 
+SECTIONS = (
+    'model',
+    'data',
+    'runner',
+    'optimizer',
+    'optimizer_config',
+    'lr_config',
+    'checkpoint_config',
+    'log_config',
+    'evaluation',
+)
+
+
+def _check_sections(cfg: Config, path: str) -> None:
+    """Raise InputError where a part of a config is no dict, or its log level is unknown."""
+    sections = {name: cfg[name] for name in SECTIONS if name in cfg}
+    data = sections.get('data')
+    if isinstance(data, dict):
+        sections.update({f'data.{part}': data[part] for part in PARTS if part in data})
+    for name, value in sections.items():
+        if not isinstance(value, dict):
+            raise InputError(f'{name} of the config {path} must be a dict, got {value!r}')
+    level = cfg.get('log_level', 'INFO')
+    if level not in LEVELS:
+        raise InputError(f'log_level must be one of {", ".join(LEVELS)}, got {level!r}')
+
+
+LEVELS = ('DEBUG', 'INFO', 'WARNING', 'ERROR', 'CRITICAL')
 PARTS = ('train', 'val', 'test')
 OPTIONAL_KEYS = (
     'fp16',
@@ -119,9 +148,9 @@ OPTIONAL_KEYS = (
 """Keys that configs need not have, with all that is below them."""
 
 
-def _check_option(cfg: Config, key: str) -> None:
+def _check_option(cfg: Config, key: str, value: Any) -> None:
     """Raise InputError unless the dotted `key` is in the config, or is an argument of the class its
-    dict configures."""
+    dict configures, and numbers stay numbers."""
     node, parts = cfg._cfg_dict, key.split('.')
     if any(key == optional or key.startswith(f'{optional}.') for optional in OPTIONAL_KEYS):
         return
@@ -142,6 +171,9 @@ def _check_option(cfg: Config, key: str) -> None:
                 else f' (it has: {", ".join(sorted(known)) or "no keys"})'
             )
             raise InputError(f'--cfg-options {key}: {place} has no key {part!r}{hint}')
+    is_number = isinstance(node, (int, float)) and not isinstance(node, bool)
+    if is_number and not isinstance(value, (int, float, type(None))):
+        raise InputError(f'--cfg-options {key}: must be a number, as {node} is, got {value!r}')
 
 
 def _takes(config: Dict, argument: str, section: str) -> bool:

@@ -72,7 +72,7 @@ class StepHook(Hook):
         clip = grad_clip or {}
         if set(clip) - {'max_norm', 'norm_type'}:
             raise ValueError(f'grad_clip takes max_norm and norm_type, got {grad_clip}')
-        self.max_norm: Optional[float] = clip.get('max_norm')
+        self.max_norm = None if clip.get('max_norm') is None else float(clip['max_norm'])
         self.norm_type = float(clip.get('norm_type', 2))
         self.max_skipped = max_skipped
         options: Dict[str, Any] = dict(enabled=loss_scale is not None)
@@ -144,6 +144,12 @@ class StepHook(Hook):
         )
 
 
+def check_interval(section: str, interval: Any) -> None:
+    """Raise InputError unless an interval is a whole number from 1 on."""
+    if not isinstance(interval, int) or interval < 1:
+        raise InputError(f'{section}.interval must be a whole number from 1 on, got {interval!r}')
+
+
 class SavingHook(Hook):
     """Writes checkpoints: every so many epochs (or iterations), and within an epoch by time.
 
@@ -166,10 +172,9 @@ class SavingHook(Hook):
         save_optimizer: bool = True,
         minutes: float = 15,
     ):
-        if not isinstance(interval, int) or interval < 1:
-            raise ValueError(
-                f'checkpoint_config.interval must be a whole number from 1 on, got {interval!r}'
-            )
+        check_interval('checkpoint_config', interval)
+        if not isinstance(max_keep_ckpts, int):
+            raise ValueError(f'max_keep_ckpts must be a whole number, got {max_keep_ckpts!r}')
         self.interval, self.by_epoch, self.max_keep_ckpts = interval, by_epoch, max_keep_ckpts
         self.save_last, self.save_optimizer, self.minutes = save_last, save_optimizer, minutes
         self.last_time = time.monotonic()
@@ -252,6 +257,7 @@ class ValidationHook(Hook):
     def __init__(
         self, task: Task, loader: SequenceLoader, results: Union[str, Path], interval: int = 1
     ):
+        check_interval('evaluation', interval)
         self.task = task
         self.loader = loader
         self.results = Path(results)

@@ -9,7 +9,7 @@ import signal
 import threading
 from pathlib import Path
 from types import FrameType
-from typing import Any, Dict, Iterator, Optional, Sequence, Tuple
+from typing import Any, ContextManager, Dict, Iterator, Optional, Sequence, Tuple
 
 import numpy as np
 import torch
@@ -21,6 +21,7 @@ from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 from torch.utils.data import DataLoader
 
+from knet.apis.build import blame_config
 from knet.apis.distributed import barrier, say_who_is_lost
 from knet.apis.hooks import SavingHook
 from knet.errors import InputError, Stopped
@@ -134,6 +135,7 @@ class KNetRunner(EpochBasedRunner):
     allow_pickle = False
     _signal: Optional[int] = None
     _interruptible = False
+    _has_begun = False
 
     def run(self, *args: Any, **kwargs: Any) -> None:
         """Run the workflow; hooks are told when it ends, also where it fails.
@@ -162,15 +164,26 @@ class KNetRunner(EpochBasedRunner):
         for inner_iter, batch in enumerate(data_loader, first):
             self._inner_iter, self.data_batch = inner_iter, batch
             self._seed_streams()
-            self.call_hook('before_train_iter')
-            self.run_iter(batch, train_mode=True, stop=self._signal is not None, **kwargs)
-            self.call_hook('after_train_iter')
+            with self._first_step():
+                self.call_hook('before_train_iter')
+                self.run_iter(batch, train_mode=True, stop=self._signal is not None, **kwargs)
+                self.call_hook('after_train_iter')
             if self.outputs['stop']:
                 self._save_and_stop()
             self._iter += 1
             del self.data_batch
         self.call_hook('after_train_epoch')
         self._epoch += 1
+
+    def _first_step(self) -> ContextManager:
+        """Explains what goes wrong in the first step of this process."""
+        if self._has_begun:
+            return contextlib.nullcontext()
+        self._has_begun = True
+        stack = contextlib.ExitStack()
+        stack.enter_context(blame_config('the first training step', self.logger))
+        stack.enter_context(say_who_is_lost())
+        return stack
 
     def _seed_streams(self) -> None:
         """Begin this iteration's random streams."""

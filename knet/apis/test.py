@@ -10,8 +10,10 @@ from typing import Any, Dict, Iterator, Optional, Tuple, Union
 import numpy as np
 from mmcv import imresize
 from mmcv.runner import get_dist_info
+from mmcv.utils import get_logger
 from tqdm import tqdm
 
+from knet.apis.build import blame_config
 from knet.apis.distributed import barrier
 from knet.data import FrameRecord, SegmentationDataset
 from knet.data.loaders import SequenceLoader
@@ -100,9 +102,12 @@ def segment_dataset(
     """Results of the frames of a loader, in its order; each sequence is a video of its own."""
     sequence, state = None, model.new_state()
     for record, frame in zip(loader.records(), loader):
+        is_first = sequence is None
         if record.sequence != sequence:
             sequence, state = record.sequence, model.new_state()
-        result, state = model.step(frame, state)
+        logger = get_logger('mmdet')
+        with blame_config('the first frame', logger) if is_first else contextlib.nullcontext():
+            result, state = model.step(frame, state)
         yield record, frame, result
 
 

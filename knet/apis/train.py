@@ -162,7 +162,8 @@ def train_detector(
     runner.allow_pickle = allow_pickle
     if val_dataset is not None:
         val_loader = build_test_loader(val_dataset, data.workers_per_gpu)
-        hook = ValidationHook(task, val_loader, work_dir / 'val', cfg.evaluation.interval)
+        interval = cfg.get('evaluation', {}).get('interval', 1)
+        hook = ValidationHook(task, val_loader, work_dir / 'val', interval)
         runner.register_hook(hook, priority='LOW')
         runner.register_hook(MakeUpHook(hook), priority='LOWEST')
     if resume_from:

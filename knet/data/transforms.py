@@ -102,6 +102,8 @@ class TrainTransform:
         flip_ratio: float = 0.5,
     ):
         check_positive(scale=scale, ratio_range=ratio_range, crop_size=crop_size)
+        if ratio_range[0] > ratio_range[1]:
+            raise InputError(f'ratio_range must be (minimum, maximum), got {ratio_range!r}')
         if not isinstance(flip_ratio, (int, float)) or not 0 <= flip_ratio <= 1:
             raise InputError(f'flip_ratio must be a number from 0 to 1, got {flip_ratio!r}')
         self.num_thing_classes = num_thing_classes
