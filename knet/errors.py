@@ -2,6 +2,7 @@
 stderr."""
 
 import contextlib
+import errno
 import json
 import os
 import sys
@@ -10,6 +11,16 @@ from typing import Iterator, NoReturn
 
 STOPPED = 75
 """Exit status of a run that was asked to stop and can go on later (EX_TEMPFAIL of sysexits.h)."""
+
+
+MACHINE = {
+    errno.ENOSPC: 'cannot write: free some space, or name a folder on another disk',
+    errno.EDQUOT: 'cannot write: free some of your quota, or name a folder on another disk',
+    errno.EROFS: 'cannot write: name a folder on another disk',
+    errno.EIO: 'the disk or the connection to it is broken',
+    errno.EMFILE: 'more files are open than this shell allows; raise it: ulimit -n 4096',
+}
+"""What the machine may refuse anywhere, and what to do."""
 
 
 class InputError(Exception):
@@ -45,6 +56,11 @@ def report_input_errors() -> Iterator[None]:
         _end(one_line(str(error)), STOPPED)
     except KeyboardInterrupt:
         raise SystemExit(130) from None
+    except OSError as error:
+        if error.errno not in MACHINE:
+            raise
+        where = f' ({error.filename})' if error.filename else ''
+        _end(f'{error.strerror}{where}; {MACHINE[error.errno]}', 1)
 
 
 def one_line(message: str) -> str:

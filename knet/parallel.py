@@ -3,11 +3,14 @@
 import ctypes
 import multiprocessing
 import os
+import resource
 import signal
 import sys
 from collections import deque
 from concurrent.futures import Executor, Future
 from typing import Callable, Deque, Iterable, Iterator, TypeVar
+
+from knet.errors import InputError
 
 Item = TypeVar('Item')
 Result = TypeVar('Result')
@@ -21,6 +24,25 @@ def end_with_parent() -> None:
         ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG
         if os.getppid() != parent:  # it has ended in between
             os.kill(os.getpid(), signal.SIGKILL)
+
+
+def allow_open_files(needed: int = 1024, least: int = 256) -> None:
+    """Raise this process's limit of open files, as far as its shell lets it. Loader workers pass
+    tensors on as files and hang where they cannot open one.
+
+    Raises:
+        InputError: fewer than `least` are allowed.
+    """
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if hard != resource.RLIM_INFINITY:
+        needed = min(needed, hard)
+    if soft != resource.RLIM_INFINITY and soft < needed:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (needed, hard))
+    if needed < least:
+        raise InputError(
+            f'this shell allows {needed} open files, loader workers need {least}; raise it (ulimit '
+            '-n 1024), or set data.workers_per_gpu=0'
+        )
 
 
 def ordered_map(

@@ -6,8 +6,10 @@
 #
 # SEED (default 0) seeds the training: another one gives other figures, by as much as the README says.
 set -eu
+out=${1:-}
+case $out in ''|/*) ;; *) out=$PWD/$out ;; esac
 cd "$(dirname "$0")/.."
-out=${1:-work_dirs/quickstart_seed${SEED:-0}}
+out=${out:-work_dirs/quickstart_seed${SEED:-0}}
 config=configs/det/toy_step/video_knet_s3_r18_toy_step.py
 sh tools/setup_env.sh
 python="${VENV:-.venv}/bin/python"

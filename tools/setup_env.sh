@@ -11,6 +11,7 @@
 # The versions are those of requirements/lock.txt. It can be interrupted and run again. The mmcv-full wheel is built once and
 # kept in the user's cache.
 set -eu
+umask 022
 cd "$(dirname "$0")/.."
 extra=${1:-}
 case "$extra" in ''|prepare|tests) ;; *) echo "usage: sh tools/setup_env.sh [prepare|tests]" >&2; exit 2 ;; esac
@@ -53,6 +54,11 @@ pip_install -c $lock torch torchvision setuptools wheel ninja psutil packaging
 
 tag=$("$python" -c 'import sys, platform, torch; print("cp%d%d-torch%s-%s" % (*sys.version_info[:2], torch.__version__, platform.machine()))')
 wheels="${XDG_CACHE_HOME:-${HOME:-/tmp}/.cache}/video-knet/mmcv-full-$(pin mmcv-full)-$tag${FORCE_CUDA:+-cuda}"
+# A wheel that others could have put there is not installed.
+if [ -e "$wheels" ] && [ -n "$(find "$wheels/.." "$wheels" -maxdepth 1 \( ! -user "$(id -u)" -o ! -type l -perm -020 -o ! -type l -perm -002 \) | head -n 1)" ]; then
+    say "other users can write to $wheels: the wheel goes to the environment instead"
+    wheels="$VENV/wheels/${wheels##*/}"
+fi
 if ! ls "$wheels"/*.whl >/dev/null 2>&1; then
     command -v "${CXX:-c++}" >/dev/null || { echo "setup: a C++ compiler is needed to build mmcv-full (Debian: apt-get install g++)" >&2; exit 1; }
     say "building mmcv-full $(pin mmcv-full) (about 2 minutes on two cores, once; kept in $wheels)"

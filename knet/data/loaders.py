@@ -15,7 +15,7 @@ from knet.data.catalogue import find_dataset
 from knet.data.samplers import SequenceSampler, TrainSampler
 from knet.data.transforms import TestTransform, TrainTransform
 from knet.errors import InputError
-from knet.parallel import end_with_parent
+from knet.parallel import allow_open_files, end_with_parent
 from knet.structures import Frame, FrameBatch, largest_size
 
 TRANSFORM_KEYS = ('scale', 'ratio_range', 'crop_size', 'flip_ratio')
@@ -59,12 +59,14 @@ def _arguments_of(key: str) -> Iterator[None]:
 
 
 def check_loading(samples_per_gpu: Any, workers_per_gpu: Any) -> None:
-    """Raise InputError unless both are whole numbers in their range."""
+    """Raise InputError unless both are whole numbers in their range, and workers can work."""
     for name, value, minimum in (('samples', samples_per_gpu, 1), ('workers', workers_per_gpu, 0)):
         if not isinstance(value, int) or value < minimum:
             raise InputError(
                 f'data.{name}_per_gpu must be a whole number from {minimum} on, got {value!r}'
             )
+    if workers_per_gpu:
+        allow_open_files()
 
 
 def start_worker(worker_id: int) -> None:

@@ -23,6 +23,7 @@ import numpy as np
 
 from knet.errors import InputError
 from knet.evaluation.evaluator import FrameMaps
+from knet.files import read_mark
 from knet.step_format import frame_name, read_png, scan_split
 
 PathLike = Union[str, Path]
@@ -67,8 +68,8 @@ def pair_folders(
         tracked: Folder of the masks of tracked pixels.
 
     Raises:
-        InputError: a folder does not exist or holds no frames; a frame's file is missing, twice
-            there, or without ground truth.
+        InputError: a folder does not exist or holds no frames, or is of a test that did not finish;
+            a frame's file is missing, twice there, or without ground truth.
     """
     split_folder = find_split(gt_path, split)
     ground_truth = {}
@@ -88,6 +89,7 @@ def pair_folders(
             f'{split_folder} holds no ground truth; expected files like 000002_000000_panoptic.png'
         )
     panoptic = find_panoptic(result_path)
+    read_mark(panoptic.parent)
     predictions = _pair_predictions(panoptic, ground_truth)
     depths = _pair_maps(panoptic.parent / 'depth', ground_truth, 'predicted depth') if depth else {}
     coverages = _pair_maps(Path(coverage), ground_truth, 'coverage map') if coverage else {}
