@@ -81,7 +81,7 @@ def build_model(
         raise InputError(f'the model of the config cannot be built: {reason}') from None
     try:
         model.init_weights()
-    except (OSError, RuntimeError, TypeError, ValueError, KeyError) as error:
+    except Exception as error:  # of the network, of the file, or of init_cfg
         init = config.backbone.get('init_cfg')
         source = init.get('checkpoint') if isinstance(init, dict) else init
         reason = ' '.join(str(error).split())

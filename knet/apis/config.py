@@ -9,7 +9,9 @@ import io
 import traceback
 from typing import Any, Callable, Dict, Optional, Type, Union
 
+import yaml
 from mmcv import Config, DictAction
+from mmcv.fileio.handlers import yaml_handler
 from mmcv.runner import HOOKS, OPTIMIZERS, RUNNERS
 from mmdet.models.builder import MODELS
 
@@ -20,6 +22,7 @@ from knet.models.kernels.branches import BRANCHES
 from knet.models.kernels.links import LINKS
 from knet.models.tracking.tracker import TRACKERS
 
+yaml_handler.Loader = yaml.SafeLoader  # mmcv's would run what a YAML config names
 UNNAMED = dict(checkpoint_config=SavingHook, optimizer_config=StepHook)
 """Parts of a config that name no class."""
 REGISTRIES = (MODELS, BRANCHES, LINKS, TRACKERS, HOOKS, OPTIMIZERS, RUNNERS)

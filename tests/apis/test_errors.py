@@ -2,6 +2,7 @@
 
 import importlib.util
 import logging
+import os
 import shutil
 import sys
 
@@ -136,6 +137,32 @@ def test_resuming_from_weights_alone_and_executing_nothing(call, tiny_config, tm
         args = ('--work-dir', tmp_path / 'w', '--resume-from', tmp_path / 'weights.pth')
         assert 'holds no state of a training run' in call('train', tiny_config, *args)
     assert not (tmp_path / 'executed').exists()
+
+
+class Attack:
+    """Pickled, it makes a folder where it is read."""
+
+    def __init__(self, path):
+        self.path = str(path)
+
+    def __reduce__(self):
+        return os.mkdir, (self.path,)
+
+
+def test_nothing_that_a_file_names_is_executed(call, tiny_config, tmp_path):
+    target = tmp_path / 'executed'
+    torch.save(dict(state_dict={}, meta=Attack(target)), tmp_path / 'attack.pth')
+    args = ('--work-dir', tmp_path / 'w')
+    for option in ('--load-from', '--resume-from'):
+        line = call('train', tiny_config, *args, option, tmp_path / 'attack.pth')
+        assert 'could run code of its author' in line
+    init = f"dict(_delete_=True, type='Pretrained', checkpoint=r'{tmp_path}/attack.pth')"
+    config = tmp_path / 'own.py'
+    config.write_text(f"_base_ = r'{tiny_config}'\nmodel = dict(backbone=dict(init_cfg={init}))\n")
+    assert 'attack.pth cannot be loaded' in call('train', config, *args)
+    (tmp_path / 'own.yaml').write_text(f'model: !!python/object/apply:os.mkdir ["{target}"]\n')
+    assert 'own.yaml cannot be read' in call('train', tmp_path / 'own.yaml', *args)
+    assert not target.exists()
 
 
 def test_module_of_a_config_that_cannot_be_imported(call, tiny_config, tmp_path):

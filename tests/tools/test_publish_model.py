@@ -15,7 +15,7 @@ def checkpoint(tmp_path):
         dict(
             state_dict={'module.a.weight': torch.arange(3.0)},
             optimizer=dict(state={0: torch.zeros(9)}),
-            meta=dict(epoch=1),
+            meta=dict(epoch=1, config='print(1)'),
         ),
         path,
     )
@@ -29,7 +29,8 @@ def test_parameters_stay_and_the_optimizer_goes(tool, checkpoint, tmp_path, name
     digest = hashlib.sha256(path.read_bytes()).hexdigest()
     assert path.name == f'knet_v1.0-{digest[:8]}.pth' and str(path) in printed
     published = torch.load(path, weights_only=True)
-    assert set(published) == {'state_dict', 'meta'} and published['meta'] == dict(epoch=1)
+    meta = dict(epoch=1, config_text='print(1)')  # mmcv would run a `config`
+    assert set(published) == {'state_dict', 'meta'} and published['meta'] == meta
     assert published['state_dict']['a.weight'].tolist() == [0, 1, 2]
 
 

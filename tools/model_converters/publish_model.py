@@ -56,7 +56,9 @@ def publish(path: str, out: Path, allow_pickle: bool = False) -> Path:
     checkpoint = read_checkpoint(path, allow_pickle)
     content = dict(state_dict=extract_state_dict(checkpoint, path))
     if isinstance(checkpoint.get('meta'), dict):
-        content['meta'] = checkpoint['meta']
+        content['meta'] = dict(checkpoint['meta'])
+        if 'config' in content['meta']:  # mmcv runs what it finds there when a run goes on
+            content['meta']['config_text'] = content['meta'].pop('config')
     buffer = io.BytesIO()
     torch.save(content, buffer)
     stem = out.name[: -len('.pth')] if out.name.endswith('.pth') else out.name
