@@ -15,7 +15,7 @@ LOCK = '.lock'
 RESULT_MARK = 'made_by.json'
 """File of a result folder that says what its content was made of, and whether that is all there."""
 
-RUN_NAME = re.compile(r'(\d{6,}\.png|\d+\.mp4|metrics\.json)$')
+RUN_NAME = re.compile(r'(\d{6,}\.png|\d+\.mp4|metrics\.json|\.part(\.mp4)?)$')
 """Names in result folders from before there was a mark."""
 
 
@@ -147,7 +147,8 @@ def result_folder(
 def written_files(path: Path) -> List[Path]:
     """Files at or below a path that are of a kind that runs write."""
     files = [path] if path.is_file() else sorted(path.rglob('*'))
-    return [file for file in files if file.suffix in ('.png', '.mp4', '.json') and file.is_file()]
+    kinds = ('.png', '.mp4', '.json', '.part')
+    return [file for file in files if file.suffix in kinds and file.is_file()]
 
 
 def write_mark(mark: Path, made_of: Dict[str, Any], finished: bool) -> None:

@@ -20,6 +20,7 @@ from knet.apis import (
     add_common_options,
     choose_seed,
     dump_config,
+    find_checkpoint,
     init_distributed,
     load_config,
     make_work_dir,
@@ -112,7 +113,9 @@ def train(args, cfg, work_dir, distributed, is_first):
     """Train in a work dir that this run owns."""
     timestamp = time.strftime('%Y%m%d_%H%M%S')
     logger = get_root_logger(log_file=str(work_dir / f'{timestamp}.log'), log_level=cfg.log_level)
+    load_from = args.load_from or cfg.get('load_from')
     resume_from = args.resume_from or cfg.get('resume_from')
+    resume_from = resume_from and str(find_checkpoint(resume_from, logger))
     if args.auto_resume and not resume_from:
         newest = newest_checkpoint(work_dir, logger) if is_first else None
         resume_from = broadcast_object(newest and str(newest))
@@ -129,7 +132,7 @@ def train(args, cfg, work_dir, distributed, is_first):
         seed,
         distributed,
         validate=not args.no_validate,
-        load_from=args.load_from or cfg.get('load_from'),
+        load_from=load_from and str(find_checkpoint(load_from, logger)),
         resume_from=resume_from,
         allow_pickle=args.allow_pickle,
         ignore_mismatched=args.ignore_mismatched,

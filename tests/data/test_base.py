@@ -2,6 +2,7 @@
 
 import shutil
 
+import cv2
 import numpy as np
 import pytest
 import torch
@@ -61,6 +62,37 @@ def test_every_frame_is_a_key_frame_and_references_stay_in_the_sequence(tmp_path
         {9, 10},
         {12},
     ]
+
+
+def test_references_where_frames_are_numbered_with_a_stride(tmp_path):
+    make_frames(tmp_path, 3, range(0, 30, 5))
+    dataset = video_dataset(tmp_path)
+    assert [drawn_references(dataset, i) for i in (0, 2, 5)] == [
+        {5, 10},
+        {0, 5, 15, 20},
+        {15, 20},
+    ]
+
+
+def test_names_in_another_spelling_are_read_and_others_refused(tmp_path):
+    make_frames(tmp_path, 2, range(5))
+    folder = tmp_path / 'video_sequence' / 'train'
+    image = cv2.imread(str(folder / '000002_000001_leftImg8bit.png'))
+    for number, ending in ((1, 'JPG'), (2, 'jpeg')):
+        (folder / f'000002_00000{number}_leftImg8bit.png').unlink()
+        data = cv2.imencode('.jpg', image)[1].tobytes()
+        (folder / f'000002_00000{number}_leftImg8bit.{ending}').write_bytes(data)
+    (folder / '000002_000003_leftImg8bit.png').rename(folder / '2_3_leftImg8bit.png')
+    for name in ('._000002_000000_leftImg8bit.png', 'notes.txt', 'Thumbs.db'):
+        (folder / name).write_bytes(b'\0\5\x16\7')
+    dataset = video_dataset(tmp_path)
+    assert [record.frame for record in dataset.records] == list(range(5))
+    assert all(len(dataset[i]) == 2 for i in range(5))
+    for name in ('000002_000005_leftImg8bit.bmp', '000002_5a_panoptic.png'):
+        (folder / name).touch()
+        with pytest.raises(InputError, match='rename it'):
+            video_dataset(tmp_path)
+        (folder / name).unlink()
 
 
 def test_reference_is_drawn_anew_at_each_access(tmp_path):

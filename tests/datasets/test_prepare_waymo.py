@@ -1,5 +1,6 @@
 """Waymo: from Parquet files to the STEP layout."""
 
+import io
 import json
 import sys
 
@@ -8,6 +9,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from PIL import Image
 from prepare_waymo import Options, prepare_waymo
 from waymo_parquet import (
     DIVISOR,
@@ -84,6 +86,28 @@ def test_frames_classes_and_ids(download, tmp_path):
         jpeg = cv2.imdecode(cv2.imencode('.jpg', picture)[1], cv2.IMREAD_COLOR)
         assert np.array_equal(read_png(files['leftImg8bit']), jpeg)
     assert tree(download) == before
+
+
+def test_images_lie_as_their_maps_whatever_the_camera_noted(tmp_path, monkeypatch):
+    encode = cv2.imencode
+
+    def encode_turned(ending, picture):
+        done, data = encode(ending, picture)
+        if ending == '.jpg':
+            exif, file = Image.Exif(), io.BytesIO()
+            exif[0x0112] = 6
+            Image.open(io.BytesIO(data.tobytes())).save(file, 'JPEG', exif=exif.tobytes())
+            data = np.frombuffer(file.getvalue(), np.uint8)
+        return done, data
+
+    monkeypatch.setattr(cv2, 'imencode', encode_turned)
+    write_waymo(tmp_path / 'download')
+    monkeypatch.undo()
+    prepare_waymo(tmp_path / 'download', tmp_path / 'out', Options(cameras=(1,)), ['val'])
+    for frames in scan_split(tmp_path / 'out/video_sequence/val').values():
+        for files in frames.values():
+            assert read_png(files['leftImg8bit']).shape[:2] == SIZE
+            assert read_panoptic(files['panoptic'])[0].shape == SIZE
 
 
 def test_ids_stay_the_same_over_time(download, tmp_path):
