@@ -17,12 +17,14 @@ import sys
 import tempfile
 import time
 from pathlib import Path
-from typing import Dict, List, NoReturn, Optional
+from typing import List, NoReturn, Optional
 
 from knet.errors import STOPPED
 from knet.parallel import end_with_parent
 
 GRACE = 5.0  # seconds for the other processes to end when one has failed
+LOST = 'has lost the others'
+"""In the message of a process that waited for one that has ended (`knet.apis.distributed`)."""
 SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1, signal.SIGHUP)
 
 
@@ -64,7 +66,7 @@ class Job:
         folder: Path,
     ):
         self.folder, self.signal = folder, 0
-        self.first_failure: Optional[int] = None
+        self.killed: List[int] = []
         for name in SIGNALS:
             signal.signal(name, self.forward)
         common = dict(WORLD_SIZE=str(nodes * number), LOCAL_WORLD_SIZE=str(number))
@@ -102,12 +104,14 @@ class Job:
         """Wait for the end of all processes; when one has failed the others have to end too."""
         deadline = float('inf')
         while any(process.poll() is None for process in self.processes):
-            failed = [i for i, p in enumerate(self.processes) if p.poll() not in (None, 0, STOPPED)]
-            if failed and self.first_failure is None:
-                self.first_failure, deadline = failed[0], time.monotonic() + GRACE
+            failed = any(p.poll() not in (None, 0, STOPPED) for p in self.processes)
+            if failed and deadline == float('inf'):
+                deadline = time.monotonic() + GRACE
             if time.monotonic() > deadline:
+                self.killed = [i for i, p in enumerate(self.processes) if p.poll() is None]
                 for process in self.processes:
                     process.kill()
+                deadline = sys.float_info.max
             time.sleep(0.05)
 
     def message(self, index: int) -> Optional[str]:
@@ -120,20 +124,19 @@ class Job:
     def end(self) -> NoReturn:
         """End as the processes did."""
         statuses = [process.returncode for process in self.processes]
-        stopped = [i for i, status in enumerate(statuses) if status == STOPPED]
-        if stopped and self.first_failure is None:
-            stop(self.message(stopped[0]) or 'stopped by a signal', STOPPED)
+        if STOPPED in statuses and not set(statuses) - {0, STOPPED}:
+            stop(self.message(statuses.index(STOPPED)) or 'stopped by a signal', STOPPED)
         if self.signal:
             sys.exit(128 + self.signal)
-        failed = [i for i, status in enumerate(statuses) if status]
+        failed = [i for i, status in enumerate(statuses) if status and i not in self.killed]
         if not failed:
             sys.exit(0)
-        first = failed[0] if self.first_failure is None else self.first_failure
-        said: Dict[int, Optional[str]] = {i: self.message(i) for i in (first, *failed)}
-        status = statuses[first]
-        message = next(filter(None, said.values()), None)
+        # the cause is a process that did not end for want of another one
+        causes = [i for i in failed if LOST not in (self.message(i) or '')]
+        first = (causes or failed)[0]
+        message, status = self.message(first), statuses[first]
         if message:
-            stop(message, abs(status) if status > 0 else 1)
+            stop(message, status)
         if status < 0:
             name = signal.Signals(-status).name
             stop(f'process {first} was ended by {name}', 128 - status)

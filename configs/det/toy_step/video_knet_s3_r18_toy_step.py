@@ -26,5 +26,5 @@ model = dict(
         overlap_weight=0.7, joint_matching=True),
     test_cfg=dict(merge_joint=False, stuff_max_area=64))
 evaluation = dict(interval=2)
-log_config = dict(interval=60)
+log_config = dict(interval=120)
 runner = dict(max_epochs=4)

@@ -2,7 +2,7 @@
 data = dict(
     name='toy_step',
     root=None,
-    samples_per_gpu=4,
+    samples_per_gpu=2,
     workers_per_gpu=0,
     train=dict(
         split='train',
