@@ -74,8 +74,11 @@ def one_line(message: str) -> str:
 def _end(message: str, status: int) -> NoReturn:
     error_file = os.environ.get('TORCHELASTIC_ERROR_FILE')
     if error_file:
-        _write_error_file(error_file, message)
-    else:
+        try:
+            _write_error_file(error_file, message)
+        except OSError:  # a full disk
+            error_file = None
+    if not error_file:
         if os.environ.get('SLURM_PROCID', '0') != '0':
             time.sleep(2)
         sys.stderr.write(f'error: {message}\n')

@@ -15,7 +15,7 @@ LOCK = '.lock'
 RESULT_MARK = 'made_by.json'
 """File of a result folder that says what its content was made of, and whether that is all there."""
 
-RUN_NAME = re.compile(r'(\d{6,}\.png|\d+\.mp4|metrics\.json|\.part(\.mp4)?)$')
+RUN_NAME = re.compile(r'([a-z-]+_)?\d{6,}_\d{6,}\.png|\d+\.mp4|metrics\.json|\..*\.part(\.mp4)?')
 """Names in result folders from before there was a mark."""
 
 
@@ -125,13 +125,13 @@ def result_folder(
     mark = folder / RESULT_MARK
     with lock_folder(folder):
         stale = [path for name in contents for path in written_files(folder / name)]
-        foreign = [path for path in stale if not RUN_NAME.search(path.name)]
-        if foreign and not mark.exists():
+        foreign = [path for path in stale if not RUN_NAME.fullmatch(path.name)]
+        if foreign and not _is_ours(mark, contents):
             raise InputError(
                 f'{foreign[0]} was not written by a test (there is no {mark.name} in {folder}); '
                 'name another folder, or delete it'
             )
-        write_mark(mark, made_of, finished=False)
+        write_mark(mark, made_of, contents, finished=False)
         try:
             for path in stale:
                 path.unlink()
@@ -141,7 +141,7 @@ def result_folder(
         except OSError as error:
             raise InputError(f'cannot delete in {folder}: {error.strerror}') from None
         yield
-        write_mark(mark, made_of, finished=True)
+        write_mark(mark, made_of, contents, finished=True)
 
 
 def written_files(path: Path) -> List[Path]:
@@ -151,9 +151,20 @@ def written_files(path: Path) -> List[Path]:
     return [file for file in files if file.suffix in kinds and file.is_file()]
 
 
-def write_mark(mark: Path, made_of: Dict[str, Any], finished: bool) -> None:
+def _is_ours(mark: Path, contents: Sequence[str]) -> bool:
+    """Whether a mark is of a run that wrote the same contents."""
+    try:
+        return json.loads(mark.read_text())['contents'] == list(contents)
+    except (OSError, ValueError, TypeError, KeyError):
+        return False
+
+
+def write_mark(
+    mark: Path, made_of: Dict[str, Any], contents: Sequence[str], finished: bool
+) -> None:
     """Write a `RESULT_MARK`."""
-    text = json.dumps(dict(finished=finished, made_of=made_of), indent=1)
+    content = dict(finished=finished, contents=list(contents), made_of=made_of)
+    text = json.dumps(content, indent=1)
     write_bytes(mark, text.encode())
 
 

@@ -138,6 +138,8 @@ def _image_fault(content: bytes, suffix: str) -> Optional[str]:
 def _png_fault(content: bytes) -> Optional[str]:
     """What is wrong with a PNG, by its chunks and their checksums; what follows the last one does
     not matter."""
+    if content[8:16] != b'\0\0\0\x0dIHDR':
+        return 'the file is damaged or incomplete'
     place, kind = 8, b''
     while kind != b'IEND':
         head = content[place : place + 8]
@@ -149,7 +151,7 @@ def _png_fault(content: bytes) -> Optional[str]:
             return f'the file is damaged: a checksum does not agree at byte {place}'
         if kind == b'acTL':
             return 'it is an animation'
-        if kind == b'IHDR':
+        if kind == b'IHDR' and length == 13:
             width, height, bits = struct.unpack('>IIB', content[place + 8 : place + 17])
             if width * height * bits // 8 > 1100 * len(content):  # more than compression can do
                 return f'{len(content)} bytes cannot hold the {width} x {height} pixels it names'

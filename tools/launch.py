@@ -23,6 +23,7 @@ from knet.errors import STOPPED
 from knet.parallel import end_with_parent
 
 GRACE = 5.0  # seconds for the other processes to end when one has failed
+SAVING_GRACE = 60.0  # and when one was asked to stop and has saved
 LOST = 'has lost the others'
 """In the message of a process that waited for one that has ended (`knet.apis.distributed`)."""
 SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1, signal.SIGHUP)
@@ -66,6 +67,8 @@ class Job:
         folder: Path,
     ):
         self.folder, self.signal = folder, 0
+        self.order: List[int] = []
+        """Processes in the order in which they ended."""
         self.killed: List[int] = []
         for name in SIGNALS:
             signal.signal(name, self.forward)
@@ -103,15 +106,19 @@ class Job:
     def wait(self) -> None:
         """Wait for the end of all processes; when one has failed the others have to end too."""
         deadline = float('inf')
-        while any(process.poll() is None for process in self.processes):
-            failed = any(p.poll() not in (None, 0, STOPPED) for p in self.processes)
-            if failed and deadline == float('inf'):
-                deadline = time.monotonic() + GRACE
+        while len(self.order) < len(self.processes):
+            for i, process in enumerate(self.processes):
+                if i not in self.order and process.poll() is not None:
+                    self.order.append(i)
+                    if process.returncode:
+                        saving = process.returncode == STOPPED
+                        grace = SAVING_GRACE if saving else GRACE
+                        deadline = min(deadline, time.monotonic() + grace)
             if time.monotonic() > deadline:
-                self.killed = [i for i, p in enumerate(self.processes) if p.poll() is None]
-                for process in self.processes:
-                    process.kill()
-                deadline = sys.float_info.max
+                self.killed = [i for i in range(len(self.processes)) if i not in self.order]
+                for i in self.killed:
+                    self.processes[i].kill()
+                deadline = float('inf')
             time.sleep(0.05)
 
     def message(self, index: int) -> Optional[str]:
@@ -123,24 +130,22 @@ class Job:
 
     def end(self) -> NoReturn:
         """End as the processes did."""
-        statuses = [process.returncode for process in self.processes]
-        if STOPPED in statuses and not set(statuses) - {0, STOPPED}:
-            stop(self.message(statuses.index(STOPPED)) or 'stopped by a signal', STOPPED)
-        if self.signal:
-            sys.exit(128 + self.signal)
-        failed = [i for i, status in enumerate(statuses) if status and i not in self.killed]
-        if not failed:
-            sys.exit(0)
-        # the cause is a process that did not end for want of another one
-        causes = [i for i in failed if LOST not in (self.message(i) or '')]
-        first = (causes or failed)[0]
-        message, status = self.message(first), statuses[first]
-        if message:
-            stop(message, status)
-        if status < 0:
-            name = signal.Signals(-status).name
-            stop(f'process {first} was ended by {name}', 128 - status)
-        stop(f'process {first} ended with status {status}; its messages are above', status)
+        ended = [(i, self.processes[i].returncode, self.message(i)) for i in self.order]
+        ended = [item for item in ended if item[0] not in self.killed]
+        failed = [item for item in ended if item[1] not in (0, STOPPED)]
+        stopped = [item for item in ended if item[1] == STOPPED]
+        # the cause is the first that did not end for want of another one, best one that says why
+        own = [item for item in failed if LOST not in (item[2] or '')]
+        said = [item for item in own if item[2]]
+        for i, status, message in [*said[:1], *own[:1], *stopped[:1], *failed[:1]]:
+            if message:
+                stop(message, status if status > 0 else 128 - status)
+            if self.signal:
+                break
+            if status < 0:
+                stop(f'process {i} was ended by {signal.Signals(-status).name}', 128 - status)
+            stop(f'process {i} ended with status {status}; its messages are above', status)
+        sys.exit(128 + self.signal if self.signal else 0)
 
 
 def main() -> None:

@@ -53,6 +53,9 @@ find_python() {
 run_workers() {
     number=$1 tool=$2
     shift 2
+    need_number NNODES "${NNODES:-1}"
+    [ "${NODE_RANK:-0}" = 0 ] || need_number NODE_RANK "${NODE_RANK:-0}"
+    [ "${NODE_RANK:-0}" -lt "${NNODES:-1}" ] || usage "NODE_RANK must be less than NNODES, got $NODE_RANK of ${NNODES:-1}"
     # shellcheck disable=SC2086
     exec "$PYTHON" "$root/tools/launch.py" "$number" "${NNODES:-1}" "${NODE_RANK:-0}" "${MASTER_ADDR:-127.0.0.1}" "${PORT:-29500}" \
         "$root/tools/$tool" "$@" --launcher pytorch ${PY_ARGS:-}

@@ -23,6 +23,7 @@ from knet.apis import (
     own_results,
     test_sequences,
 )
+from knet.apis.distributed import say_who_is_lost
 from knet.data import build_test_dataset, build_test_loader
 from knet.data.loaders import check_loading
 from knet.errors import InputError, report_input_errors
@@ -95,7 +96,7 @@ def main():
     out = make_work_dir(args.out or work_dir / 'results')
     show_dir = None if args.show_dir is None else args.show_dir or str(work_dir / 'show')
     made_of = describe(args, checkpoint, dataset)
-    with own_results(out, made_of, show_dir):
+    with say_who_is_lost(), own_results(out, made_of, show_dir):
         loader = build_test_loader(dataset, cfg.data.workers_per_gpu)
         test_sequences(model, loader, out, task, show_dir)
         if get_dist_info()[0] == 0:

@@ -19,7 +19,6 @@ from mmdet.utils import get_root_logger, setup_multi_processes
 from knet.apis import (
     add_common_options,
     choose_seed,
-    dump_config,
     find_checkpoint,
     init_distributed,
     load_config,
@@ -28,7 +27,7 @@ from knet.apis import (
     train_detector,
 )
 from knet.apis.config import at_least
-from knet.apis.distributed import broadcast_object
+from knet.apis.distributed import broadcast_object, say_who_is_lost
 from knet.data.loaders import check_loading
 from knet.errors import InputError, report_input_errors
 from knet.files import lock_folder
@@ -105,7 +104,7 @@ def main():
         args.work_dir or cfg.get('work_dir') or os.path.join('work_dirs', Path(args.config).stem)
     )
     is_first = get_dist_info()[0] == 0
-    with lock_folder(work_dir) if is_first else contextlib.nullcontext():
+    with say_who_is_lost(), lock_folder(work_dir) if is_first else contextlib.nullcontext():
         train(args, cfg, work_dir, distributed, is_first)
 
 
@@ -116,16 +115,14 @@ def train(args, cfg, work_dir, distributed, is_first):
     load_from = args.load_from or cfg.get('load_from')
     resume_from = args.resume_from or cfg.get('resume_from')
     resume_from = resume_from and str(find_checkpoint(resume_from, logger))
-    if args.auto_resume and not resume_from:
+    if args.auto_resume:
         newest = newest_checkpoint(work_dir, logger) if is_first else None
-        resume_from = broadcast_object(newest and str(newest))
+        resume_from = broadcast_object(newest and str(newest)) or resume_from
     seed = choose_seed(args.seed, (resume_from and read_meta(resume_from)) or {})
     logger.info('seed %d, %s', seed, f'resuming from {resume_from}' if resume_from else 'new run')
     if args.deterministic:
         torch.backends.cudnn.benchmark = False
         torch.use_deterministic_algorithms(True, warn_only=True)
-    if is_first and not args.dry_run:
-        dump_config(cfg, work_dir, args.config)
     train_detector(
         cfg,
         work_dir,
@@ -140,6 +137,7 @@ def train(args, cfg, work_dir, distributed, is_first):
         overwrite=args.overwrite,
         checkpoint_minutes=args.checkpoint_minutes,
         dry_run=args.dry_run,
+        source=args.config,
     )
 
 

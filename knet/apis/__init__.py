@@ -6,14 +6,13 @@ from knet.apis.distributed import init_distributed
 from knet.apis.inference import init_model, prepare_frame, segment_image, segment_video
 from knet.apis.test import own_results, test_sequences
 from knet.apis.train import choose_seed, train_detector
-from knet.apis.work_dir import dump_config, find_checkpoint, make_work_dir, newest_checkpoint
+from knet.apis.work_dir import find_checkpoint, make_work_dir, newest_checkpoint
 
 __all__ = [
     'add_common_options',
     'add_config_options',
     'build_model',
     'choose_seed',
-    'dump_config',
     'find_checkpoint',
     'init_distributed',
     'init_model',

@@ -26,10 +26,7 @@ def blame_config(what: str, logger: logging.Logger) -> Iterator[None]:
     except (InputError, Stopped):
         raise
     except torch.OutOfMemoryError as error:
-        raise InputError(
-            f'{what} needs more memory than there is ({str(error).splitlines()[0]}); try a smaller '
-            'data.samples_per_gpu, model.backbone.with_cp=True, or bf16=True'
-        ) from None
+        raise InputError(out_of_memory(what, error)) from None
     except Exception as error:
         logger.debug('%s fails', what, exc_info=True)
         reason = f'{type(error).__name__}: {" ".join(str(error).split())[:200]}'
@@ -37,6 +34,14 @@ def blame_config(what: str, logger: logging.Logger) -> Iterator[None]:
             f'{what} fails ({reason}); the parts of the config do not fit together, such as the '
             'channels of backbone and neck, or strides of the heads (traceback: log_level=DEBUG)'
         ) from None
+
+
+def out_of_memory(what: str, error: Exception) -> str:
+    """A message about memory that is not there."""
+    return (
+        f'{what} needs more memory than there is ({str(error).splitlines()[0]}); try a smaller '
+        'data.samples_per_gpu, model.backbone.with_cp=True, or bf16=True'
+    )
 
 
 def build_model(

@@ -132,6 +132,9 @@ def _check_sections(cfg: Config, path: str) -> None:
     for name, value in sections.items():
         if not isinstance(value, dict):
             raise InputError(f'{name} of the config {path} must be a dict, got {value!r}')
+    for name in ('model', 'data'):
+        if name not in sections:
+            raise InputError(f'the config {path} has no {name} (see configs/det)')
     level = cfg.get('log_level', 'INFO')
     if level not in LEVELS:
         raise InputError(f'log_level must be one of {", ".join(LEVELS)}, got {level!r}')

@@ -19,19 +19,27 @@ import torch
 import torch.distributed as dist
 from mmcv.runner import get_dist_info
 
-from knet.errors import InputError
+from knet.errors import InputError, Stopped
 from knet.parallel import end_with_parent
 
 STORE = 'VIDEO_KNET_STORE'
 """Variable with the file in which the processes of one machine meet; set by tools/launch.py."""
-LOST = re.compile('timed? ?out|connection (closed|reset|refused)|broken pipe', re.IGNORECASE)
+LOST = re.compile(
+    'timed? ?out|connection (was likely )?(closed|reset|refused)|broken pipe|failed to recv|'
+    'remote process',
+    re.IGNORECASE,
+)
 """In the messages of gloo and nccl."""
 _store: Optional[dist.Store] = None
 _barriers = itertools.count()
 
 
 def barrier() -> None:
-    """Wait for the other processes, if there are any, however long they take."""
+    """Wait for the other processes, if there are any, however long they take.
+
+    Raises:
+        Stopped: one of them has ended.
+    """
     _, world_size = get_dist_info()
     if world_size == 1:
         return
@@ -40,16 +48,28 @@ def barrier() -> None:
     if _store.add(f'{key}/count', 1) == world_size:
         _store.set(f'{key}/open', '1')
     while not _store.check([f'{key}/open']):
+        if _store.check(['ended']):
+            raise Stopped('another process was asked to stop, or has failed; go on later')
         time.sleep(pause)
         pause = min(2 * pause, 0.5)
+
+
+def tell_others() -> None:
+    """Let the others know that this process ends before they do, so that none waits for it."""
+    if _store is not None:
+        with contextlib.suppress(RuntimeError):
+            _store.set('ended', '1')
 
 
 @contextlib.contextmanager
 def say_who_is_lost() -> Iterator[None]:
     """Turn what torch raises when another process has ended, or does not answer, into an
-    `InputError`."""
+    `InputError`; the others are told where this process fails."""
     try:
         yield
+    except (InputError, Stopped):
+        tell_others()
+        raise
     except RuntimeError as error:
         rank, world_size = get_dist_info()
         if world_size == 1 or not LOST.search(str(error)):
@@ -152,8 +172,9 @@ def _slurm_to_torch() -> None:
         )
     os.environ.update({name: os.environ[source] for name, source in names.items()})
     job, step = os.environ['SLURM_JOB_ID'], os.environ.get('SLURM_STEP_ID', '0')
+    start = os.environ.get('SLURM_RESTART_COUNT', '0')
     if os.environ.get('SLURM_STEP_NUM_NODES', '') == '1':
-        os.environ.setdefault(STORE, str(private_folder(f'{job}.{step}') / 'store'))
+        os.environ.setdefault(STORE, str(private_folder(f'{job}.{step}.{start}') / 'store'))
         return
     # jobs that share a node must not meet at one port; 20000 to 29999 lies below the ports that
     # systems hand out themselves

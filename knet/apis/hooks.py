@@ -13,7 +13,7 @@ from mmcv.runner import HOOKS, Hook, master_only
 from torch.nn.utils import clip_grads_with_norm_, get_total_norm
 from tqdm import tqdm
 
-from knet.apis.distributed import broadcast_buffers
+from knet.apis.distributed import broadcast_buffers, broadcast_object
 from knet.apis.test import own_results, progress_interval, test_sequences
 from knet.apis.work_dir import NAME, WITHIN_EPOCH, link_latest, list_checkpoints
 from knet.data.loaders import SequenceLoader
@@ -79,8 +79,11 @@ class StepHook(Hook):
         if loss_scale not in (None, 'dynamic'):
             options.update(init_scale=loss_scale, growth_interval=2**31 - 1)
         self.scaler = torch.amp.GradScaler('cuda', **options)
+        self.buffers: List[torch.Tensor] = []
+        self.good_buffers: List[torch.Tensor] = []
+        """Statistics of norms after the last step that was taken."""
         self.skipped = 0
-        """Steps left out since the last one that was taken."""
+        """Steps left out since then."""
         self.all_skipped = 0
 
     def before_run(self, runner: Any) -> None:
@@ -88,6 +91,8 @@ class StepHook(Hook):
         state = (runner.meta or {}).get('fp16', {}).get('loss_scaler')
         if state and self.scaler.is_enabled():
             self.scaler.load_state_dict(state)
+        self.buffers = [b for b in runner.model.buffers() if b.is_floating_point()]
+        self.good_buffers = [buffer.clone() for buffer in self.buffers]
 
     def after_train_iter(self, runner: Any) -> None:
         runner.optimizer.zero_grad()
@@ -108,9 +113,12 @@ class StepHook(Hook):
         if math.isfinite(value) and loss_is_finite:
             self.skipped = 0
             self.scaler.step(runner.optimizer)
+            _copy(self.buffers, self.good_buffers)
         elif overflow:
             self.scaler.step(runner.optimizer)  # does nothing, and the scale falls
+            _copy(self.good_buffers, self.buffers)
         else:
+            _copy(self.good_buffers, self.buffers)
             self._skip(runner, [n for n, v in losses.items() if not math.isfinite(v)])
         self.scaler.update()
         if self.scaler.is_enabled():
@@ -142,6 +150,11 @@ class StepHook(Hook):
             f'{where}; the checkpoints from before are good: go on from one of them '
             '(--auto-resume) with a lower learning rate'
         )
+
+
+def _copy(source: List[torch.Tensor], target: List[torch.Tensor]) -> None:
+    if source:
+        torch._foreach_copy_(target, source)
 
 
 def check_interval(section: str, interval: Any) -> None:
@@ -233,11 +246,12 @@ class SavingHook(Hook):
         for path in list_checkpoints(newest.parent):
             match = NAME.fullmatch(path.name)
             kinds[bool(match and match['inner'])].append(path)
-        old = [path for path in kinds[True] if path != newest]
+        old = list(kinds[True])
         if self.max_keep_ckpts > 0:
             old += kinds[False][self.max_keep_ckpts :]
         for path in old:
-            path.unlink(missing_ok=True)
+            if path != newest:
+                path.unlink(missing_ok=True)
 
 
 class ValidationHook(Hook):
@@ -268,7 +282,7 @@ class ValidationHook(Hook):
         at_start_of_epoch = runner.iter == runner.epoch * runner.iterations_per_epoch
         if not (runner.epoch and at_start_of_epoch and self._is_due(runner, runner.epoch)):
             return
-        if not self._is_done(runner):
+        if not broadcast_object(self._is_done(runner)):
             runner.logger.info('the validation after epoch %d was cut off', runner.epoch)
             runner.mode = 'val'
             self.validate(runner, runner.epoch)

@@ -21,8 +21,8 @@ from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 from torch.utils.data import DataLoader
 
-from knet.apis.build import blame_config
-from knet.apis.distributed import barrier, say_who_is_lost
+from knet.apis.build import blame_config, out_of_memory
+from knet.apis.distributed import barrier, say_who_is_lost, tell_others
 from knet.apis.hooks import SavingHook
 from knet.errors import InputError, Stopped
 from knet.files import whole_file
@@ -146,6 +146,8 @@ class KNetRunner(EpochBasedRunner):
         with self._signals(), say_who_is_lost():
             try:
                 super().run(*args, **kwargs)
+            except torch.OutOfMemoryError as error:
+                raise InputError(out_of_memory('training', error)) from None
             finally:
                 for hook in self.hooks:
                     if hasattr(hook, 'close'):
@@ -224,6 +226,7 @@ class KNetRunner(EpochBasedRunner):
 
     def _stop(self) -> None:
         self._interruptible = False
+        tell_others()
         name = signal.Signals(self._signal).name if self._signal else 'another process'
         raise Stopped(
             f'stopped by {name} in epoch {self.epoch + 1}, after iteration {self.iter} of '

@@ -28,7 +28,7 @@ from knet.apis.build import build_model
 from knet.apis.distributed import broadcast_object
 from knet.apis.hooks import MakeUpHook, SavingHook, StepHook, ValidationHook
 from knet.apis.runner import KNetRunner, wrap_model
-from knet.apis.work_dir import check_earlier_run
+from knet.apis.work_dir import check_earlier_run, dump_config
 from knet.data import (
     SegmentationDataset,
     build_test_dataset,
@@ -108,6 +108,7 @@ def train_detector(
     overwrite: bool = False,
     checkpoint_minutes: float = 15,
     dry_run: bool = False,
+    source: Optional[str] = None,
 ) -> None:
     """Train as the config says; checkpoints and logs go to `work_dir`.
 
@@ -128,6 +129,7 @@ def train_detector(
             `resume_from`.
         checkpoint_minutes: See `SavingHook`.
         dry_run: End before the first step, when everything is read and built.
+        source: Config file; the config in full is written to `work_dir` under its name.
 
     Raises:
         InputError: data or checkpoints cannot be used, or the training diverges.
@@ -174,6 +176,8 @@ def train_detector(
         return
     for path in replaced:
         path.unlink()
+    if source and rank == 0:
+        dump_config(cfg, work_dir, source)
     runner.run([loader], [('train', 1)])
 
 

@@ -24,8 +24,9 @@ from knet.models.checkpoint import check_archive, read_meta
 NAME = re.compile(r'epoch_(?P<epoch>\d+)(_iter_(?P<inner>\d+))?\.pth|iter_(?P<total>\d+)\.pth')
 WITHIN_EPOCH = 'epoch_{}_iter_{}.pth'
 CONFIG_HEAD = '# The config of a run in full, written by tools/train.py.\n'
-Progress = Tuple[int, int]
-"""Epochs and iterations that are done, both since the start of the run."""
+Progress = Tuple[int, float]
+"""Epochs that are done, and the share of the next one. Iterations do not compare: a run that goes
+on with other processes counts them anew."""
 
 
 def make_work_dir(path: Union[str, Path]) -> Path:
@@ -64,16 +65,22 @@ def list_checkpoints(work_dir: Union[str, Path]) -> Dict[Path, Progress]:
             files[path] = (match, read_meta(path) or {})
     lengths = [m['iterations_per_epoch'] for _, m in files.values() if 'iterations_per_epoch' in m]
     per_epoch = max([*lengths, 1])
-    done = {}
+    done: Dict[Path, Progress] = {}
     for path, (match, meta) in files.items():
         if {'epoch', 'iter'} <= set(meta):
-            done[path] = (int(meta['epoch']), int(meta['iter']))
+            done[path] = progress_of(meta)
         elif match['total']:
-            done[path] = (int(match['total']) // per_epoch, int(match['total']))
+            done[path] = (int(match['total']) // per_epoch, int(match['total']) % per_epoch)
         else:
-            epoch = int(match['epoch'])
-            done[path] = (epoch, epoch * per_epoch + int(match['inner'] or 0))
+            done[path] = (int(match['epoch']), int(match['inner'] or 0) / per_epoch)
     return dict(sorted(done.items(), key=lambda item: item[1], reverse=True))
+
+
+def progress_of(meta: Dict) -> Progress:
+    """How far a run was, by what its checkpoint says."""
+    epoch, iteration = int(meta.get('epoch', 0)), int(meta.get('iter', 0))
+    length = meta.get('iterations_per_epoch')
+    return epoch, max(iteration - epoch * length, 0) / length if length else 0.0
 
 
 def newest_checkpoint(
@@ -142,8 +149,9 @@ def check_earlier_run(
     """
     there = list_checkpoints(work_dir)
     if resume_from:
-        meta = read_meta(resume_from) or {}
-        start = (int(meta.get('epoch', 0)), int(meta.get('iter', 0)))
+        start = progress_of(read_meta(resume_from) or {})
+        if Path(resume_from).resolve().parent != work_dir.resolve():
+            start = (-1, 0.0)  # what lies here is of another run
         later = [path for path, done in there.items() if done > start]
         there = {path: there[path] for path in later if _fault(path) is None}
     if there and not overwrite:

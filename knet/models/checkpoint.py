@@ -62,6 +62,8 @@ OPTIONAL = re.compile(
 and the extra FPN levels."""
 CLASSIFIER = re.compile(r'backbone\.(fc|head|norm)\.')
 """Parameters of an ImageNet classifier behind the backbone."""
+FORBIDDEN = re.compile(r'(?:GLOBAL|Unsupported class) ([\w.]+)')
+"""In torch's message about a file that asks for more than is harmless."""
 COMPUTED = re.compile(r'.*\.(relative_position_index|attn_mask)')
 """Buffers that the modules compute themselves."""
 
@@ -209,8 +211,8 @@ def read_meta(path: Union[str, Path]) -> Optional[Dict]:
         is_archive = zipfile.is_zipfile(path)
         with torch.serialization.safe_globals(_harmless_types()):
             content = torch.load(path, map_location='cpu', weights_only=True, mmap=is_archive)
-    except Exception:  # torch raises many types, by what is wrong with the bytes
-        return None
+    except Exception as error:  # torch raises many types, by what is wrong with the bytes
+        return {} if FORBIDDEN.search(str(error)) else None
     meta = content.get('meta') if isinstance(content, dict) else None
     return meta if isinstance(meta, dict) else {}
 
@@ -237,7 +239,7 @@ def read_checkpoint(path: str, allow_pickle: bool = False) -> Dict:
     except IsADirectoryError:
         raise InputError(f'checkpoint {path} is a folder; name a .pth file in it') from None
     except Exception as error:  # torch raises many types, by what is wrong with the bytes
-        match = re.search(r'(?:GLOBAL|Unsupported class) ([\w.]+)', str(error))
+        match = FORBIDDEN.search(str(error))
         if match:
             raise InputError(
                 f'checkpoint {path} asks for {match[1]}, which could run code of its author; '

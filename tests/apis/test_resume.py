@@ -7,6 +7,7 @@ import sys
 import pytest
 import torch
 
+from knet.apis.work_dir import list_checkpoints, newest_checkpoint
 from tests.conftest import assert_one_line_error, run, run_tool, train_once
 
 KILLER = '''
@@ -135,6 +136,22 @@ def test_place_in_the_schedule_stays_where_epochs_get_longer(config, tmp_path):
     again = start(config, tmp_path)
     assert 'resumed epoch 1, iter 6' in again.stderr and 'had 2 iterations' in again.stderr
     assert torch.load(tmp_path / 'epoch_3.pth', weights_only=True)['meta']['iter'] == 12
+
+
+def test_the_newest_checkpoint_is_that_of_the_longest_run_not_of_the_most_iterations(tmp_path):
+    """A run that goes on with twice the processes counts half the iterations."""
+    for name, epoch, iteration, length in (
+        ('epoch_1', 1, 100, 100),
+        ('epoch_2', 2, 200, 100),
+        ('epoch_2_iter_40', 2, 140, 50),
+        ('iter_130', 2, 130, 50),
+    ):
+        meta = dict(epoch=epoch, iter=iteration, iterations_per_epoch=length)
+        torch.save(dict(meta=meta, state_dict={}), tmp_path / f'{name}.pth')
+    (tmp_path / 'epoch_3.pth').write_bytes(b'PK')
+    names = [path.stem for path in list_checkpoints(tmp_path)]
+    assert names == ['epoch_3', 'epoch_2_iter_40', 'iter_130', 'epoch_2', 'epoch_1']
+    assert newest_checkpoint(tmp_path).stem == 'epoch_2_iter_40'
 
 
 def test_another_seed_and_checkpoints_in_the_way(config, tmp_path):
