@@ -23,6 +23,10 @@ MACHINE = {
 """What the machine may refuse anywhere, and what to do."""
 
 
+LOST_OTHERS = 'has lost the others'
+"""In the message of a process that waited for one that has ended."""
+
+
 class InputError(Exception):
     """Something that the user gave cannot be used: a path, an option, a file's content.
 

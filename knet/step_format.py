@@ -15,7 +15,7 @@ import stat
 import struct
 import zlib
 from pathlib import Path
-from typing import Dict, Optional, Sequence, Tuple
+from typing import BinaryIO, Dict, Optional, Sequence, Tuple
 
 import cv2
 import numpy as np
@@ -112,12 +112,17 @@ def read_file(path) -> bytes:
         InputError: it is missing, or a folder, a pipe or the like.
     """
     try:
-        if not stat.S_ISREG(os.stat(path).st_mode):
-            raise InputError(f'cannot read {path}: it is not a file')
-        with open(path, 'rb') as file:
+        with _open_file(path) as file:
             return file.read()
     except OSError as error:
         raise InputError(f'cannot read {path}: {error.strerror}') from None
+
+
+def _open_file(path) -> BinaryIO:
+    """Open a regular file; a pipe would be waited for."""
+    if not stat.S_ISREG(os.stat(path).st_mode):
+        raise InputError(f'cannot read {path}: it is not a file')
+    return open(path, 'rb')
 
 
 def _image_fault(content: bytes, suffix: str) -> Optional[str]:
@@ -178,9 +183,7 @@ def read_png_size(path) -> Tuple[int, int]:
         InputError: the file is missing, cut off or no PNG.
     """
     try:
-        if not stat.S_ISREG(os.stat(path).st_mode):
-            raise InputError(f'cannot read {path}: it is not a file')
-        with open(path, 'rb') as file:
+        with _open_file(path) as file:
             head = file.read(24)
             size = file.seek(0, os.SEEK_END)
             file.seek(max(0, size - len(PNG_END)))

@@ -19,13 +19,11 @@ import time
 from pathlib import Path
 from typing import List, NoReturn, Optional
 
-from knet.errors import STOPPED
+from knet.errors import LOST_OTHERS, STOPPED
 from knet.parallel import end_with_parent
 
 GRACE = 5.0  # seconds for the other processes to end when one has failed
 SAVING_GRACE = 60.0  # and when one was asked to stop and has saved
-LOST = 'has lost the others'
-"""In the message of a process that waited for one that has ended (`knet.apis.distributed`)."""
 SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1, signal.SIGHUP)
 
 
@@ -70,6 +68,7 @@ class Job:
         self.order: List[int] = []
         """Processes in the order in which they ended."""
         self.killed: List[int] = []
+        self.processes: List[subprocess.Popen] = []
         for name in SIGNALS:
             signal.signal(name, self.forward)
         common = dict(WORLD_SIZE=str(nodes * number), LOCAL_WORLD_SIZE=str(number))
@@ -79,7 +78,6 @@ class Job:
             common.update(MASTER_ADDR=address, MASTER_PORT=port)
         if number > 1:
             common['OMP_NUM_THREADS'] = os.environ.get('OMP_NUM_THREADS', '1')
-        self.processes: List[subprocess.Popen] = []
         for local in range(number):
             own = dict(
                 RANK=str(node_rank * number + local),
@@ -135,7 +133,7 @@ class Job:
         failed = [item for item in ended if item[1] not in (0, STOPPED)]
         stopped = [item for item in ended if item[1] == STOPPED]
         # the cause is the first that did not end for want of another one, best one that says why
-        own = [item for item in failed if LOST not in (item[2] or '')]
+        own = [item for item in failed if LOST_OTHERS not in (item[2] or '')]
         said = [item for item in own if item[2]]
         for i, status, message in [*said[:1], *own[:1], *stopped[:1], *failed[:1]]:
             if message:

@@ -95,7 +95,7 @@ def main():
     work_dir = args.work_dir or Path('work_dirs') / Path(args.config).stem
     out = make_work_dir(args.out or work_dir / 'results')
     show_dir = None if args.show_dir is None else args.show_dir or str(work_dir / 'show')
-    made_of = describe(args, checkpoint, dataset)
+    made_of = describe(args, checkpoint, dataset) if get_dist_info()[0] == 0 else {}
     with say_who_is_lost(), own_results(out, made_of, show_dir):
         loader = build_test_loader(dataset, cfg.data.workers_per_gpu)
         test_sequences(model, loader, out, task, show_dir)

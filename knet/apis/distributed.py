@@ -19,7 +19,7 @@ import torch
 import torch.distributed as dist
 from mmcv.runner import get_dist_info
 
-from knet.errors import InputError, Stopped
+from knet.errors import LOST_OTHERS, InputError, Stopped
 from knet.parallel import end_with_parent
 
 STORE = 'VIDEO_KNET_STORE'
@@ -75,7 +75,7 @@ def say_who_is_lost() -> Iterator[None]:
         if world_size == 1 or not LOST.search(str(error)):
             raise
         raise InputError(
-            f'process {rank} has lost the others: one of them has ended, or did not answer for the '
+            f'process {rank} {LOST_OTHERS}: one of them has ended, or did not answer for the '
             f'time of --timeout-minutes ({str(error).splitlines()[0][:120]})'
         ) from None
 

@@ -4,7 +4,6 @@ that a run which was cut off anywhere goes on as if nothing had happened."""
 from __future__ import annotations
 
 import contextlib
-import random
 import signal
 import threading
 from pathlib import Path
@@ -14,7 +13,7 @@ from typing import Any, ContextManager, Dict, Iterator, Optional, Sequence, Tupl
 import numpy as np
 import torch
 from mmcv.parallel import MODULE_WRAPPERS
-from mmcv.runner import RUNNERS, EpochBasedRunner, get_dist_info
+from mmcv.runner import RUNNERS, EpochBasedRunner, get_dist_info, set_random_seed
 from mmcv.runner.checkpoint import weights_to_cpu
 from mmdet.core import reduce_mean
 from torch import nn
@@ -190,10 +189,7 @@ class KNetRunner(EpochBasedRunner):
     def _seed_streams(self) -> None:
         """Begin this iteration's random streams."""
         words = np.random.SeedSequence((self.meta['seed'], get_dist_info()[0], self._iter))
-        seed = int(words.generate_state(1)[0])
-        random.seed(seed)
-        np.random.seed(seed)
-        torch.manual_seed(seed)
+        set_random_seed(int(words.generate_state(1)[0]))
 
     @contextlib.contextmanager
     def _signals(self) -> Iterator[None]:
