@@ -38,6 +38,13 @@ setup(
     install_requires=read_requirements(),
     extras_require={
         'prepare': PREPARE,
-        'tests': ['pytest>=8,<9', 'pytest-xdist>=3.6', 'ruff==0.14.10', 'mypy==2.4.1', *PREPARE],
+        'tests': [
+            'pytest>=8,<9',
+            'pytest-xdist>=3.6',
+            'ruff==0.14.10',
+            'mypy==2.4.1',
+            'selenium>=4.20',  # drives the Chromium that is there
+            *PREPARE,
+        ],
     },
 )
