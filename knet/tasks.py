@@ -65,8 +65,12 @@ class Task:
         raise NotImplementedError
 
     def next_commands(self, results: Path, dataset: SegmentationDataset) -> List[str]:
-        """Arguments of Python that evaluate the results again, for the user."""
+        """Arguments of Python that look at the results again, for the user."""
         return []
+
+    def describe_protocol(self, dataset: SegmentationDataset) -> Any:
+        """The rules of the evaluation, as `knet.evaluation.protocol.get_protocol` reads them."""
+        return _protocol(dataset.info).describe()
 
     def check_truth(self, dataset: SegmentationDataset) -> None:
         """Raise InputError unless all frames have ground truth."""
@@ -103,10 +107,8 @@ class VideoPanoptic(Task):
         return {**{name: stq[name] for name in ('STQ', 'AQ', 'SQ')}, 'VPQ': figures['vpq']['VPQ']}
 
     def next_commands(self, results: Path, dataset: SegmentationDataset) -> List[str]:
-        if dataset.info.protocol is None:  # its classes are not known to the command lines
-            return []
-        options = f'{results} {dataset.folder} --protocol {dataset.info.protocol}'
-        return [f'tools/eval_{metric}_step.py {options}' for metric in ('dstq', 'dvpq')]
+        folders = f'{results} {dataset.folder}'
+        return [f'tools/eval_{metric}_step.py {folders}' for metric in ('dstq', 'dvpq')]
 
 
 class ImagePanoptic(Task):

@@ -95,7 +95,7 @@ def main():
     work_dir = args.work_dir or Path('work_dirs') / Path(args.config).stem
     out = make_work_dir(args.out or work_dir / 'results')
     show_dir = None if args.show_dir is None else args.show_dir or str(work_dir / 'show')
-    made_of = describe(args, checkpoint, dataset) if get_dist_info()[0] == 0 else {}
+    made_of = describe(args, checkpoint, task, dataset) if get_dist_info()[0] == 0 else {}
     with say_who_is_lost(), own_results(out, made_of, show_dir):
         loader = build_test_loader(dataset, cfg.data.workers_per_gpu)
         test_sequences(model, loader, out, task, show_dir)
@@ -103,7 +103,7 @@ def main():
             report(out, show_dir, metrics, task, dataset, made_of)
 
 
-def describe(args, checkpoint, dataset):
+def describe(args, checkpoint, task, dataset):
     """What the results are made of."""
     return dict(
         config=args.config,
@@ -112,6 +112,7 @@ def describe(args, checkpoint, dataset):
         checkpoint_sha256=file_hash(checkpoint),
         data=str(dataset.folder),
         frames=len(dataset.records),
+        protocol=task.describe_protocol(dataset),
         version=knet.__version__,
         torch=torch.__version__,
         time=time.strftime('%Y-%m-%d %H:%M:%S'),

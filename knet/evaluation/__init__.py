@@ -36,7 +36,7 @@ The keys of the result are listed in `knet.evaluation.result`. User's errors are
 """
 
 from knet.evaluation.depth import DepthOptions
-from knet.evaluation.evaluate import evaluate_folders
+from knet.evaluation.evaluate import analyze_folders, evaluate_folders
 from knet.evaluation.evaluator import VideoPanopticEvaluator
 from knet.evaluation.image import ImagePanopticEvaluator
 from knet.evaluation.protocol import PROTOCOLS, Protocol
@@ -48,6 +48,7 @@ __all__ = [
     'PROTOCOLS',
     'Protocol',
     'VideoPanopticEvaluator',
+    'analyze_folders',
     'evaluate_folders',
     'format_image_table',
     'format_table',

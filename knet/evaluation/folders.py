@@ -23,6 +23,7 @@ import numpy as np
 
 from knet.errors import InputError
 from knet.evaluation.evaluator import FrameMaps
+from knet.evaluation.protocol import Protocol, get_protocol
 from knet.files import read_mark
 from knet.step_format import frame_name, read_png, scan_split
 
@@ -146,6 +147,21 @@ def find_panoptic(result_path: PathLike) -> Path:
     raise InputError(
         f'{root} holds no folder panoptic with one subfolder of predictions per sequence'
     )
+
+
+def find_protocol(
+    result_path: PathLike, protocol: Optional[Union[str, Protocol]] = None
+) -> Protocol:
+    """The rules for predictions: the given ones, else those that `tools/test.py` noted beside
+    them (classes of one's own travel this way), else 'step'.
+
+    Raises:
+        InputError: there is no such protocol, or the test that wrote the predictions did not end.
+    """
+    if protocol is None:
+        mark = read_mark(find_panoptic(result_path).parent) or {}
+        protocol = mark.get('protocol', 'step')
+    return get_protocol(protocol)
 
 
 def read_frame(files: FrameFiles) -> FrameMaps:

@@ -1,8 +1,9 @@
 """What the metrics count: the classes, which of them form tubes, and what void means. One record
 per published protocol."""
 
+import dataclasses
 from dataclasses import dataclass
-from typing import Dict, Tuple, Union
+from typing import Any, Dict, Mapping, Tuple, Union
 
 import numpy as np
 
@@ -61,6 +62,11 @@ class Protocol:
         table[list(ids)] = True
         return table
 
+    def describe(self) -> Union[str, Dict[str, Any]]:
+        """What `get_protocol` makes the same protocol of: the name of a published one, else all
+        fields, as values that JSON holds."""
+        return self.name if PROTOCOLS.get(self.name) == self else dataclasses.asdict(self)
+
 
 PROTOCOLS: Dict[str, Protocol] = {
     protocol.name: protocol
@@ -78,14 +84,30 @@ waymo: the 29 native classes of the Waymo panoramic panoptic labels (arXiv 2206.
     ignored."""
 
 
-def get_protocol(protocol: Union[str, Protocol]) -> Protocol:
-    """A protocol by its name, or the given one.
+def get_protocol(protocol: Union[str, Protocol, Mapping[str, Any]]) -> Protocol:
+    """A protocol by its name or description (`Protocol.describe`), or the given one.
 
     Raises:
-        InputError: there is no protocol of this name.
+        InputError: there is no protocol of this name, or the description is none.
     """
     if isinstance(protocol, Protocol):
         return protocol
+    if isinstance(protocol, Mapping):
+        return _read_description(protocol)
     if protocol not in PROTOCOLS:
         raise InputError(f'unknown protocol {protocol!r}; choose one of {", ".join(PROTOCOLS)}')
     return PROTOCOLS[protocol]
+
+
+def _read_description(fields: Mapping[str, Any]) -> Protocol:
+    try:
+        space = dict(fields['label_space'])
+        space.update(
+            classes=tuple(map(str, space['classes'])),
+            thing_ids=tuple(map(int, space['thing_ids'])),
+            palette=tuple(tuple(map(int, colour)) for colour in space['palette']),
+        )
+        rest = dict(fields, label_space=LabelSpace(**space), tube_ids=tuple(fields['tube_ids']))
+        return Protocol(**rest)
+    except (KeyError, TypeError, ValueError) as error:
+        raise InputError(f'this describes no protocol ({error!r}): {dict(fields)}') from None

@@ -10,7 +10,7 @@ over the predicted tubes p; the classes of g and p need not agree, so that recog
 SQ.
 """
 
-from typing import NamedTuple
+from typing import NamedTuple, Tuple
 
 import numpy as np
 
@@ -49,6 +49,24 @@ def count_stq(pairs: Pairs, protocol: Protocol, weighted: bool = False) -> STQCo
         pairs: All frames of one sequence together, classes as indices of the protocol.
         weighted: Count a pixel as 1 / max(coverage, 1e-8): weighted STQ (arXiv 2206.07704).
     """
+    gt, pred, size = pair_sizes(pairs, weighted)
+    gt_class, pred_class = gt >> INSTANCE_BITS, pred >> INSTANCE_BITS
+    labelled = gt_class != protocol.void_class
+    confusion = np.zeros((protocol.size, protocol.size), size.dtype)
+    np.add.at(confusion, (gt_class[labelled], pred_class[labelled]), size[labelled])
+    tubes, per_tube = tube_associations(gt, pred, size, protocol)
+    association = np.zeros(protocol.size)
+    np.add.at(association, tubes >> INSTANCE_BITS, per_tube)
+    return STQCounts(
+        confusion, association, np.bincount(tubes >> INSTANCE_BITS, minlength=protocol.size)
+    )
+
+
+def pair_sizes(
+    pairs: Pairs, weighted: bool = False
+) -> Tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Ground-truth codes and predicted codes of all different pairs, (N,), int64, and their pixels,
+    int64, or weights, float64; for the arguments see `count_stq`."""
     if weighted:
         # The reference code forms the weights in float32 and sums them in float64.
         weight = (
@@ -59,17 +77,27 @@ def count_stq(pairs: Pairs, protocol: Protocol, weighted: bool = False) -> STQCo
     key, inverse = np.unique(pairs.keys >> PRED_SHIFT, return_inverse=True)
     size = np.zeros(len(key), weight.dtype)
     np.add.at(size, inverse, pairs.counts * weight)
-    gt, pred = (key >> CODE_BITS).astype(np.int64), (key & CODE_MASK).astype(np.int64)
-    gt_class, pred_class = gt >> INSTANCE_BITS, pred >> INSTANCE_BITS
-    labelled = gt_class != protocol.void_class
-    confusion = np.zeros((protocol.size, protocol.size), size.dtype)
-    np.add.at(confusion, (gt_class[labelled], pred_class[labelled]), size[labelled])
+    return (key >> CODE_BITS).astype(np.int64), (key & CODE_MASK).astype(np.int64), size
 
+
+def tube_associations(
+    gt: np.ndarray, pred: np.ndarray, size: np.ndarray, protocol: Protocol
+) -> Tuple[np.ndarray, np.ndarray]:
+    """The association of each ground-truth tube, the terms of AQ.
+
+    Args:
+        gt, pred, size: See `pair_sizes`.
+        protocol: Classes and rules.
+
+    Returns:
+        codes of the tubes, (M,), int64, rising, and their association, (M,), float64, 0..1.
+    """
+    labelled = gt >> INSTANCE_BITS != protocol.void_class
     is_tube_class = protocol.member_table(protocol.tube_ids)
-    gt_thing = is_tube_class[gt_class]
+    gt_thing = is_tube_class[gt >> INSTANCE_BITS]
     crowd = gt_thing & (gt & MAX_INSTANCE == 0)
     in_gt = gt_thing & ~crowd
-    in_pred = is_tube_class[pred_class] & ~crowd
+    in_pred = is_tube_class[pred >> INSTANCE_BITS] & ~crowd
     if protocol.drop_void:
         in_pred &= labelled
     gt_ids, gt_index, gt_size = _sizes(gt, size, in_gt)
@@ -79,11 +107,7 @@ def count_stq(pairs: Pairs, protocol: Protocol, weighted: bool = False) -> STQCo
     union = gt_size[gt_index] + pred_size[pred_index] - overlap
     per_tube = np.zeros(len(gt_ids))
     np.add.at(per_tube, gt_index, overlap * (overlap / union))
-    association = np.zeros(protocol.size)
-    np.add.at(association, gt_ids >> INSTANCE_BITS, per_tube / gt_size)
-    return STQCounts(
-        confusion, association, np.bincount(gt_ids >> INSTANCE_BITS, minlength=protocol.size)
-    )
+    return gt_ids, per_tube / gt_size
 
 
 def _sizes(codes: np.ndarray, size: np.ndarray, mask: np.ndarray):
