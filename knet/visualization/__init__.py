@@ -1,12 +1,15 @@
-"""Coloured maps, tracks over images, and videos. Works on arrays; imports no torch."""
+"""Coloured maps, tracks over images, error maps, and videos. Works on arrays; imports no torch."""
 
-from knet.visualization.colours import colour_semantic, draw_tracks, track_colours
-from knet.visualization.video import SequenceRenderer, VideoWriter, side_by_side
+from knet.visualization.colours import colour_semantic, draw_errors, draw_tracks, track_colours
+from knet.visualization.layout import contact_sheet, side_by_side
+from knet.visualization.video import SequenceRenderer, VideoWriter
 
 __all__ = [
     'SequenceRenderer',
     'VideoWriter',
     'colour_semantic',
+    'contact_sheet',
+    'draw_errors',
     'draw_tracks',
     'side_by_side',
     'track_colours',

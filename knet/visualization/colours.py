@@ -1,6 +1,6 @@
 """Colours of classes and tracks, and segments drawn over images (pure functions on arrays)."""
 
-from typing import Optional
+from typing import Optional, Sequence, Tuple
 
 import cv2
 import numpy as np
@@ -45,6 +45,33 @@ def track_colours(ids: np.ndarray) -> np.ndarray:
     )[0]
     colours[unique == 0] = 0
     return (255 * colours + 0.5).astype(np.uint8)[index[:-1]].reshape(*np.shape(ids), 3)
+
+
+def draw_errors(
+    image: np.ndarray,
+    kinds: np.ndarray,
+    colours: Sequence[Tuple[int, int, int]],
+    opacity: Sequence[float],
+    scale: int = 1,
+) -> np.ndarray:
+    """Error map over the grey image.
+
+    Args:
+        image: (H, W, 3), uint8 RGB.
+        kinds: (H, W), uint8, kind of each pixel (`knet.evaluation.mistakes.KINDS`).
+        colours: (n, 3), RGB of each kind, 0..255.
+        opacity: (n,), of each kind, 0..1.
+        scale: Whole factor by which the picture is enlarged.
+
+    Returns:
+        (scale * H, scale * W, 3), uint8 RGB.
+    """
+    image = enlarge(image, scale, cv2.INTER_LINEAR)
+    kinds = enlarge(kinds, scale)
+    grey = cv2.cvtColor(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY), cv2.COLOR_GRAY2RGB)
+    alpha = np.asarray(opacity, np.float32)[:, None]
+    kept = (1 - alpha)[kinds]
+    return (grey * kept + (np.asarray(colours, np.float32) * alpha)[kinds]).astype(np.uint8)
 
 
 def contours(codes: np.ndarray) -> np.ndarray:

@@ -2,7 +2,7 @@
 
 import os
 from pathlib import Path
-from typing import Any, List, Optional, Sequence, Tuple
+from typing import Any, Optional, Sequence, Tuple, Union
 
 import cv2
 import imageio_ffmpeg
@@ -12,10 +12,10 @@ from knet.errors import InputError
 from knet.files import whole_file
 from knet.label_space import LabelSpace
 from knet.step_format import write_png
-from knet.visualization.colours import colour_semantic, draw_tracks, enlarge
+from knet.visualization.colours import colour_semantic, draw_errors, draw_tracks, enlarge
+from knet.visualization.layout import fit, side_by_side
 
 PANEL_WIDTH = 960  # pixels; smaller frames are enlarged by the whole factor that comes nearest
-CAPTION_HEIGHT = 24
 
 
 class VideoWriter:
@@ -88,15 +88,6 @@ class VideoWriter:
             self.partial.unlink(missing_ok=True)
 
 
-def fit(frame: np.ndarray, size: Tuple[int, ...]) -> np.ndarray:
-    """A picture shrunk or enlarged to fit in (height, width), on black."""
-    scale = min(size[0] / frame.shape[0], size[1] / frame.shape[1])
-    height, width = (max(1, round(side * scale)) for side in frame.shape[:2])
-    canvas = np.zeros((*size, 3), np.uint8)
-    canvas[:height, :width] = cv2.resize(frame, (width, height), interpolation=cv2.INTER_AREA)
-    return canvas
-
-
 def is_whole_mp4(path: Path) -> bool:
     """Whether the boxes of an MP4 file fill it and its index, which is written last, is there."""
     kinds, place, size = [], 0, path.stat().st_size
@@ -113,41 +104,13 @@ def is_whole_mp4(path: Path) -> bool:
     return place == size and b'moov' in kinds
 
 
-def side_by_side(panels: Sequence[Tuple[str, np.ndarray]]) -> np.ndarray:
-    """Panels with captions in one picture: on top of each other where they are wide, else beside
-    each other.
-
-    Args:
-        panels: Caption and (H, W, 3) uint8 RGB picture of each panel, all of one size.
-
-    Returns:
-        uint8 RGB picture whose sides are even (as H.264 wants them).
-    """
-    framed: List[np.ndarray] = []
-    for caption, picture in panels:
-        bar = np.full((CAPTION_HEIGHT, picture.shape[1], 3), 24, np.uint8)
-        cv2.putText(
-            bar,
-            caption,
-            (8, CAPTION_HEIGHT - 8),
-            cv2.FONT_HERSHEY_SIMPLEX,
-            0.5,
-            (235, 235, 235),
-            1,
-            cv2.LINE_AA,
-        )
-        framed.append(np.vstack([bar, picture]))
-    height, width = panels[0][1].shape[:2]
-    whole = np.vstack(framed) if width > 2 * height else np.hstack(framed)
-    return np.pad(whole, ((0, whole.shape[0] % 2), (0, whole.shape[1] % 2), (0, 0)))
-
-
 class SequenceRenderer:
     """Writes coloured maps and videos of predictions, frame by frame as they come.
 
     out/semantic/<folder>/<name>.png    class colours
     out/tracks/<folder>/<name>.png      tracks (of images: segments) over the image
-    out/videos/<folder>.mp4             input, prediction and ground truth; of videos only
+    out/errors/<folder>/<name>.png      what is wrong, over the grey image; where it is known
+    out/videos/<folder>.mp4             input, prediction, ground truth and errors
 
     In a `with` block the last video is finished at the end; after an exception it is discarded, so
     that no video lacks frames.
@@ -156,13 +119,25 @@ class SequenceRenderer:
         out_dir: Folder of the pictures.
         label_space: Classes and palette.
         fps: Frames per second of the videos; 0 writes none.
+        write: Which of `CONTENTS`.
+        error_colours, error_opacity: See `draw_errors`; needed where errors are drawn.
     """
 
-    CONTENTS = ('semantic', 'tracks', 'videos')
+    CONTENTS = ('semantic', 'tracks', 'errors', 'videos')
     """Folders in `out_dir`."""
 
-    def __init__(self, out_dir: str, label_space: LabelSpace, fps: int = 10):
+    def __init__(
+        self,
+        out_dir: Union[str, Path],
+        label_space: LabelSpace,
+        fps: int = 10,
+        write: Sequence[str] = CONTENTS,
+        error_colours: Sequence[Tuple[int, int, int]] = (),
+        error_opacity: Sequence[float] = (),
+    ):
         self.out_dir, self.label_space, self.fps = Path(out_dir), label_space, fps
+        self.write = set(write) if fps else set(write) - {'videos'}
+        self.error_colours, self.error_opacity = error_colours, error_opacity
         self._folder: Optional[str] = None
         self._video: Optional[VideoWriter] = None
 
@@ -184,6 +159,7 @@ class SequenceRenderer:
         instance: np.ndarray,
         gt_semantic: Optional[np.ndarray] = None,
         gt_instance: Optional[np.ndarray] = None,
+        kinds: Optional[np.ndarray] = None,
     ) -> None:
         """Draw the next frame; frames of a folder come together and make a video.
 
@@ -193,28 +169,38 @@ class SequenceRenderer:
             image: (H, W, 3), uint8 RGB.
             semantic, instance: Prediction, (H, W): train ids and track ids.
             gt_semantic, gt_instance: Ground truth; without it the video has no panel for it.
+            kinds: (H, W), uint8, what is wrong; without it there is no error map.
         """
-        write_png(
-            self.out_dir / 'semantic' / folder / f'{name}.png',
-            colour_semantic(semantic, self.label_space)[..., ::-1],
-        )
         scale = max(1, round(PANEL_WIDTH / image.shape[1]))
-        tracks = draw_tracks(image, semantic, instance, self.label_space, scale=scale)
-        write_png(self.out_dir / 'tracks' / folder / f'{name}.png', tracks[..., ::-1])
-        if not self.fps:
-            return
+        if 'semantic' in self.write:
+            picture = colour_semantic(semantic, self.label_space)
+            self._write('semantic', folder, name, picture)
+        panels = [(f'input: {name}', enlarge(image, scale, cv2.INTER_LINEAR))]
+        if self.write & {'tracks', 'videos'}:
+            tracks = draw_tracks(image, semantic, instance, self.label_space, scale=scale)
+            panels.append(('prediction', tracks))
+        if 'tracks' in self.write:
+            self._write('tracks', folder, name, tracks)
+        if 'videos' in self.write and gt_semantic is not None and gt_instance is not None:
+            truth = draw_tracks(image, gt_semantic, gt_instance, self.label_space, scale=scale)
+            panels.append(('ground truth', truth))
+        if kinds is not None and self.write & {'errors', 'videos'}:
+            errors = draw_errors(image, kinds, self.error_colours, self.error_opacity, scale)
+            panels.append(('errors', errors))
+            if 'errors' in self.write:
+                self._write('errors', folder, name, errors)
+        if 'videos' in self.write:
+            self._add_to_video(folder, side_by_side(panels))
+
+    def _write(self, kind: str, folder: str, name: str, picture: np.ndarray) -> None:
+        write_png(self.out_dir / kind / folder / f'{name}.png', picture[..., ::-1])
+
+    def _add_to_video(self, folder: str, picture: np.ndarray) -> None:
         if self._video is None or folder != self._folder:
             self.close()
             self._folder = folder
             self._video = VideoWriter(self.out_dir / 'videos' / f'{folder}.mp4', self.fps)
-        panels = [
-            (f'input: {name}', enlarge(image, scale, cv2.INTER_LINEAR)),
-            ('prediction', tracks),
-        ]
-        if gt_semantic is not None and gt_instance is not None:
-            truth = draw_tracks(image, gt_semantic, gt_instance, self.label_space, scale=scale)
-            panels.append(('ground truth', truth))
-        self._video.add(side_by_side(panels))
+        self._video.add(picture)
 
     def close(self) -> None:
         """Finish the video of the sequence."""
