@@ -276,6 +276,8 @@ class ValidationHook(Hook):
         self.loader = loader
         self.results = Path(results)
         self.interval = interval
+        self.last_iteration: Optional[int] = None
+        """Iterations that were done at the last validation, of which `results` are."""
 
     def make_up(self, runner: Any) -> None:
         """Validate now, if the run that goes on was cut off before it could."""
@@ -296,10 +298,15 @@ class ValidationHook(Hook):
         return epoch % self.interval == 0 or epoch >= runner.max_epochs
 
     def _is_done(self, runner: Any) -> bool:
+        """Whether the results are of this epoch; or of a later one, where the run goes on from an
+        earlier checkpoint."""
         try:
-            return read_mark(self.results) == self._made_of(runner, runner.epoch)
+            results = read_mark(self.results) or {}
         except InputError:
             return False
+        of_this = self._made_of(runner, runner.epoch)
+        place = {name: of_this[name] for name in ('epoch', 'iteration')}
+        return {**results, **place} == of_this and results['epoch'] >= runner.epoch
 
     def _made_of(self, runner: Any, epoch: int) -> Dict[str, Any]:
         return dict(
@@ -326,6 +333,7 @@ class ValidationHook(Hook):
         for name, value in self.task.summary(figures).items():
             runner.log_buffer.output[name] = value
         runner.log_buffer.ready = True
+        self.last_iteration = runner.iter
 
 
 class MakeUpHook(Hook):

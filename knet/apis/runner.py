@@ -13,7 +13,7 @@ from typing import Any, ContextManager, Dict, Iterator, Optional, Sequence, Tupl
 import numpy as np
 import torch
 from mmcv.parallel import MODULE_WRAPPERS
-from mmcv.runner import RUNNERS, EpochBasedRunner, get_dist_info, set_random_seed
+from mmcv.runner import RUNNERS, EpochBasedRunner, LoggerHook, get_dist_info, set_random_seed
 from mmcv.runner.checkpoint import weights_to_cpu
 from mmdet.core import reduce_mean
 from torch import nn
@@ -126,7 +126,7 @@ class KNetRunner(EpochBasedRunner):
     at all, under the published parameter names, and read by `knet.models.checkpoint`.
 
     Attributes:
-        iterations_per_epoch: Of this run; to be set before `resume` and `run`.
+        iterations_per_epoch: Of this run; to be set before hooks are registered.
         allow_pickle: See `knet.models.checkpoint.read_checkpoint`.
     """
 
@@ -135,6 +135,14 @@ class KNetRunner(EpochBasedRunner):
     _signal: Optional[int] = None
     _interruptible = False
     _has_begun = False
+
+    def register_logger_hooks(self, log_config: Optional[Dict]) -> None:
+        """Register loggers. They count anew in each epoch, and would say nothing about one that is
+        shorter than their interval: of such ones they log the last iteration."""
+        super().register_logger_hooks(log_config)
+        for hook in self.hooks:
+            if isinstance(hook, LoggerHook) and hook.by_epoch:
+                hook.interval = min(hook.interval, self.iterations_per_epoch)
 
     def run(self, *args: Any, **kwargs: Any) -> None:
         """Run the workflow; hooks are told when it ends, also where it fails.

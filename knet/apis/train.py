@@ -24,6 +24,7 @@ from mmcv.runner import (
 from mmcv.utils import build_from_cfg
 from mmdet.utils import get_root_logger
 
+import knet.apis.tensorboard  # noqa: F401  (registers its hook)
 from knet.apis.build import build_model
 from knet.apis.distributed import broadcast_object
 from knet.apis.hooks import MakeUpHook, SavingHook, StepHook, ValidationHook
@@ -158,8 +159,9 @@ def train_detector(
     # 3. what trains it
     loader = build_train_loader(dataset, data.samples_per_gpu, data.workers_per_gpu, seed)
     meta = run_meta(cfg, seed, dataset)
-    runner = build_training_runner(cfg, model, distributed, work_dir, meta, checkpoint_minutes)
-    runner.iterations_per_epoch = len(loader)
+    runner = build_training_runner(
+        cfg, model, distributed, work_dir, meta, len(loader), checkpoint_minutes
+    )
     runner.timestamp = timestamp
     runner.allow_pickle = allow_pickle
     if val_dataset is not None:
@@ -187,6 +189,7 @@ def build_training_runner(
     distributed: bool,
     work_dir: Path,
     meta: Dict,
+    iterations_per_epoch: int,
     checkpoint_minutes: float = 0,
 ) -> KNetRunner:
     """Runner of a config with its optimizer and hooks, but for validation.
@@ -197,6 +200,7 @@ def build_training_runner(
         distributed: Whether there are other processes.
         work_dir: Folder of checkpoints and logs.
         meta: What checkpoints tell about the run.
+        iterations_per_epoch: Length of the loader.
         checkpoint_minutes: See `SavingHook`.
     """
     if not (distributed and torch.cuda.is_available()):
@@ -210,6 +214,7 @@ def build_training_runner(
             model=wrapped, optimizer=optimizer, work_dir=str(work_dir), logger=logger, meta=meta
         )
         runner = build_runner(cfg.runner, parts)
+        runner.iterations_per_epoch = iterations_per_epoch
         runner.register_training_hooks(
             cfg.lr_config,
             build_step_hook(cfg.optimizer_config, loss_scale),

@@ -91,7 +91,9 @@ def pair_folders(
         )
     panoptic = find_panoptic(result_path)
     read_mark(panoptic.parent)
-    predictions = _pair_predictions(panoptic, ground_truth)
+    found = _scan(panoptic)
+    _check_frames(found, ground_truth, panoptic, 'prediction')
+    predictions = _join_pairs(found)
     depths = _pair_maps(panoptic.parent / 'depth', ground_truth, 'predicted depth') if depth else {}
     coverages = _pair_maps(Path(coverage), ground_truth, 'coverage map') if coverage else {}
     masks = _pair_maps(Path(tracked), ground_truth, 'tracked mask') if tracked else {}
@@ -171,8 +173,8 @@ def read_frame(files: FrameFiles) -> FrameMaps:
         InputError: a file is unreadable or of another type than its kind.
     """
     try:
-        gt = _read_step(files.gt)
-        pred = _read_step(files.pred[0]) if len(files.pred) == 1 else _read_pair(*files.pred)
+        gt = read_codes(files.gt)
+        pred = read_prediction(files.pred)
         return FrameMaps(
             gt,
             pred,
@@ -190,7 +192,7 @@ def read_frame(files: FrameFiles) -> FrameMaps:
         raise InputError(f'{_where((files.sequence, files.frame))}: {error}') from None
 
 
-def _read_step(path: str) -> np.ndarray:
+def read_codes(path: PathLike) -> np.ndarray:
     """A map in STEP encoding as codes, shape (H, W), uint32."""
     image = read_png(path)
     if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8:
@@ -229,10 +231,31 @@ def _read_map(path: str, dtype: type) -> np.ndarray:
     return image
 
 
-def _pair_predictions(folder: Path, ground_truth: Dict[Key, str]) -> Dict[Key, Tuple[str, ...]]:
-    """The prediction files of every frame."""
+def list_predictions(result_path: PathLike) -> Dict[Key, Tuple[str, ...]]:
+    """The files of every predicted frame, sequences and frames rising, for `read_prediction`.
+
+    Raises:
+        InputError: there are none, or two of a frame, or the test that wrote them did not end.
+    """
+    folder = find_panoptic(result_path)
+    read_mark(folder.parent)
     found = _scan(folder)
-    _check_frames(found, ground_truth, folder, 'prediction')
+    if not found:
+        raise InputError(f'{folder} holds no predictions; expected files like 0/000000_000000.png')
+    return _join_pairs(dict(sorted(found.items())))
+
+
+def read_prediction(paths: Tuple[str, ...]) -> np.ndarray:
+    """Codes of a predicted frame, (H, W), uint32, from its file or pair of files.
+
+    Raises:
+        InputError: a file is unreadable or of another type than its kind.
+    """
+    return read_codes(paths[0]) if len(paths) == 1 else _read_pair(*paths)
+
+
+def _join_pairs(found: Dict[Key, Dict[str, str]]) -> Dict[Key, Tuple[str, ...]]:
+    """The file of each frame, or its pair of files."""
     paired: Dict[Key, Tuple[str, ...]] = {}
     for key, files in found.items():
         if set(files) == {''}:

@@ -7,6 +7,9 @@ import numpy as np
 
 from knet.label_space import LabelSpace
 
+ErrorKind = Tuple[str, Tuple[int, int, int], float, str]
+"""Name, RGB colour, opacity and meaning of a kind of pixels."""
+
 
 def colour_semantic(semantic: np.ndarray, label_space: LabelSpace) -> np.ndarray:
     """Semantic map in the colours of its classes.
@@ -50,8 +53,7 @@ def track_colours(ids: np.ndarray) -> np.ndarray:
 def draw_errors(
     image: np.ndarray,
     kinds: np.ndarray,
-    colours: Sequence[Tuple[int, int, int]],
-    opacity: Sequence[float],
+    legend: Sequence[ErrorKind],
     scale: int = 1,
 ) -> np.ndarray:
     """Error map over the grey image.
@@ -59,8 +61,7 @@ def draw_errors(
     Args:
         image: (H, W, 3), uint8 RGB.
         kinds: (H, W), uint8, kind of each pixel (`knet.evaluation.mistakes.KINDS`).
-        colours: (n, 3), RGB of each kind, 0..255.
-        opacity: (n,), of each kind, 0..1.
+        legend: What the kinds are.
         scale: Whole factor by which the picture is enlarged.
 
     Returns:
@@ -69,9 +70,10 @@ def draw_errors(
     image = enlarge(image, scale, cv2.INTER_LINEAR)
     kinds = enlarge(kinds, scale)
     grey = cv2.cvtColor(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY), cv2.COLOR_GRAY2RGB)
-    alpha = np.asarray(opacity, np.float32)[:, None]
+    colours = np.array([colour for _, colour, *_ in legend], np.float32)
+    alpha = np.array([opacity for _, _, opacity, _ in legend], np.float32)[:, None]
     kept = (1 - alpha)[kinds]
-    return (grey * kept + (np.asarray(colours, np.float32) * alpha)[kinds]).astype(np.uint8)
+    return (grey * kept + (colours * alpha)[kinds]).astype(np.uint8)
 
 
 def contours(codes: np.ndarray) -> np.ndarray:

@@ -5,6 +5,8 @@ from typing import List, Sequence, Tuple
 import cv2
 import numpy as np
 
+from knet.visualization.colours import ErrorKind
+
 BACKGROUND, TEXT = (24, 24, 24), (235, 235, 235)
 LINE_HEIGHT = 24
 FONT = cv2.FONT_HERSHEY_SIMPLEX, 0.5
@@ -41,16 +43,18 @@ def _caption(words: str, width: int) -> np.ndarray:
     return bar
 
 
-def draw_legend(entries: Sequence[Tuple[str, Tuple[int, int, int]]], width: int) -> np.ndarray:
-    """A bar with a patch of colour before each word, in as many lines as the width needs.
+def draw_legend(kinds: Sequence[ErrorKind], width: int) -> np.ndarray:
+    """A bar with a patch of colour and a name for each kind that is drawn, in as many lines as the
+    width needs.
 
     Args:
-        entries: Words, and RGB of their patches.
+        kinds: What is drawn; those of no opacity are left out.
         width: Of the bar, pixels.
 
     Returns:
         (lines * LINE_HEIGHT, width, 3), uint8 RGB.
     """
+    entries = [(words, colour) for words, colour, opacity, _ in kinds if opacity]
     places: List[Tuple[int, int]] = []
     line, x = 0, 8
     for words, _ in entries:
@@ -69,7 +73,7 @@ def draw_legend(entries: Sequence[Tuple[str, Tuple[int, int, int]]], width: int)
 
 def contact_sheet(
     cells: Sequence[Tuple[str, np.ndarray]],
-    legend: Sequence[Tuple[str, Tuple[int, int, int]]],
+    kinds: Sequence[ErrorKind],
     columns: int = 2,
     cell_width: int = 960,
 ) -> np.ndarray:
@@ -77,7 +81,7 @@ def contact_sheet(
 
     Args:
         cells: Caption and (H, W, 3) uint8 RGB picture of each; shrunk or enlarged to a cell.
-        legend: See `draw_legend`.
+        kinds: See `draw_legend`.
         columns: Cells in a row, where there are so many.
         cell_width: Pixels.
 
@@ -93,4 +97,4 @@ def contact_sheet(
     while len(framed) % columns:
         framed.append(np.zeros_like(framed[0]))
     rows = [np.hstack(framed[i : i + columns]) for i in range(0, len(framed), columns)]
-    return np.vstack([*rows, draw_legend(legend, rows[0].shape[1])])
+    return np.vstack([*rows, draw_legend(kinds, rows[0].shape[1])])

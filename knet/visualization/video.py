@@ -12,8 +12,8 @@ from knet.errors import InputError
 from knet.files import whole_file
 from knet.label_space import LabelSpace
 from knet.step_format import write_png
-from knet.visualization.colours import colour_semantic, draw_errors, draw_tracks, enlarge
-from knet.visualization.layout import fit, side_by_side
+from knet.visualization.colours import ErrorKind, colour_semantic, draw_errors, draw_tracks, enlarge
+from knet.visualization.layout import draw_legend, fit, side_by_side
 
 PANEL_WIDTH = 960  # pixels; smaller frames are enlarged by the whole factor that comes nearest
 
@@ -120,7 +120,7 @@ class SequenceRenderer:
         label_space: Classes and palette.
         fps: Frames per second of the videos; 0 writes none.
         write: Which of `CONTENTS`.
-        error_colours, error_opacity: See `draw_errors`; needed where errors are drawn.
+        error_kinds: What is drawn in error maps; those of no opacity are not in the legend.
     """
 
     CONTENTS = ('semantic', 'tracks', 'errors', 'videos')
@@ -132,12 +132,11 @@ class SequenceRenderer:
         label_space: LabelSpace,
         fps: int = 10,
         write: Sequence[str] = CONTENTS,
-        error_colours: Sequence[Tuple[int, int, int]] = (),
-        error_opacity: Sequence[float] = (),
+        error_kinds: Sequence[ErrorKind] = (),
     ):
         self.out_dir, self.label_space, self.fps = Path(out_dir), label_space, fps
         self.write = set(write) if fps else set(write) - {'videos'}
-        self.error_colours, self.error_opacity = error_colours, error_opacity
+        self.error_kinds = error_kinds
         self._folder: Optional[str] = None
         self._video: Optional[VideoWriter] = None
 
@@ -185,8 +184,10 @@ class SequenceRenderer:
             truth = draw_tracks(image, gt_semantic, gt_instance, self.label_space, scale=scale)
             panels.append(('ground truth', truth))
         if kinds is not None and self.write & {'errors', 'videos'}:
-            errors = draw_errors(image, kinds, self.error_colours, self.error_opacity, scale)
-            panels.append(('errors', errors))
+            errors = draw_errors(image, kinds, self.error_kinds, scale)
+            panels.append(
+                ('errors', np.vstack([errors, draw_legend(self.error_kinds, errors.shape[1])]))
+            )
             if 'errors' in self.write:
                 self._write('errors', folder, name, errors)
         if 'videos' in self.write:

@@ -6,7 +6,8 @@ import pytest
 from knet.errors import InputError
 from knet.step_format import read_png, write_panoptic, write_png
 from knet.visualization import track_colours
-from knet.visualization.video import CAPTION_HEIGHT, PANEL_WIDTH
+from knet.visualization.layout import LINE_HEIGHT
+from knet.visualization.video import PANEL_WIDTH
 from tests.conftest import ROOT
 
 CONFIG = """
@@ -20,7 +21,7 @@ SCALE = PANEL_WIDTH // 64  # frames of 8x8 are padded to 32x64
 def frame_of(picture, index=0):
     """Middle pixel (RGB) of each of the 32x64 pixels of panel `index`; panels that are not wide
     stand beside each other."""
-    panel = picture[CAPTION_HEIGHT:, index * PANEL_WIDTH : (index + 1) * PANEL_WIDTH, ::-1]
+    panel = picture[LINE_HEIGHT:, index * PANEL_WIDTH : (index + 1) * PANEL_WIDTH, ::-1]
     return panel[SCALE // 2 :: SCALE, SCALE // 2 :: SCALE].astype(int)
 
 
@@ -75,7 +76,7 @@ def test_an_object_has_its_colour_in_both_frames(tool, step_config, tmp_path):
 
 def test_boxes_and_void(tool, step_config, tmp_path):
     tool('misc/browse_dataset', step_config, '--out', tmp_path / 'out', '--number', 1)
-    panel = read_png(tmp_path / 'out/000003_000000.png')[CAPTION_HEIGHT:, :PANEL_WIDTH, ::-1]
+    panel = read_png(tmp_path / 'out/000003_000000.png')[LINE_HEIGHT:, :PANEL_WIDTH, ::-1]
     # the box of the car is columns 0 to 2, rows 2 and 3
     assert (panel[2 * SCALE, 1 : 3 * SCALE - 1] == track_colours(np.array(7))).all()
     panel = panel[:, : 8 * SCALE]  # without the padding, which is void too
@@ -100,7 +101,7 @@ def test_images_without_videos(tool, tmp_path):
     )
     tool('misc/browse_dataset', config, '--out', tmp_path / 'out')
     picture = read_png(tmp_path / 'out' / f'{name}.png')
-    assert picture.shape == (PANEL_WIDTH // 2 + CAPTION_HEIGHT, PANEL_WIDTH, 3)
+    assert picture.shape == (PANEL_WIDTH // 2 + LINE_HEIGHT, PANEL_WIDTH, 3)
     assert abs(frame_of(picture)[0, 0] - 0.6 * track_colours(np.array(1))).max() <= 1
 
 
