@@ -7,7 +7,7 @@ import pytest
 
 from tests.conftest import ROOT
 
-COMMON = {'structures', 'label_space', 'step_format', 'files', 'errors', 'parallel'}
+COMMON = {'structures', 'label_space', 'coco_format', 'step_format', 'files', 'errors', 'parallel'}
 ALLOWED: Dict[str, Set[str]] = {
     **{name: COMMON for name in COMMON},
     'evaluation': COMMON - {'structures'},
@@ -23,6 +23,7 @@ FOREIGN = {
     'visualization': {'torch', 'mmcv', 'mmdet'},
     'label_space': {'torch', 'mmcv', 'mmdet'},
     'step_format': {'torch', 'mmcv', 'mmdet'},
+    'coco_format': {'torch', 'mmcv', 'mmdet'},
     'files': {'torch', 'mmcv', 'mmdet'},
     'errors': {'torch', 'mmcv', 'mmdet'},
     'parallel': {'torch', 'mmcv', 'mmdet'},
