@@ -179,12 +179,15 @@ class FrameResult:
         instance: (H, W), int32, instance ids, of videos track ids from 1 on; 0 = stuff, or a thing
             without a track.
         segments: What the maps are made of.
+        segment_map: (H, W), int32: 0 = no segment (`semantic` has the most likely stuff there), k =
+            row k - 1 of `segments`; it tells things without a track apart.
         outputs: By name, what branches beside classes and masks say of each segment, (n, ...).
     """
 
     semantic: np.ndarray
     instance: np.ndarray
     segments: SegmentRows
+    segment_map: np.ndarray
     outputs: Dict[str, np.ndarray] = field(default_factory=dict)
 
 

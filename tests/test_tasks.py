@@ -22,7 +22,7 @@ def test_perfect_predictions(dataset, tmp_path, name):
     task = find_task(name)
     for record in dataset.records:
         semantic, instance = read_panoptic(record.truth[0])
-        task.write(tmp_path, record, FrameResult(semantic, instance, None))
+        task.write(tmp_path, record, FrameResult(semantic, instance, None, None))
     figures = task.evaluate(tmp_path, dataset)
     summary = task.summary(figures)
     assert all(value == pytest.approx(1) for value in summary.values()) and len(summary) == 4

@@ -186,4 +186,5 @@ class KNet(BaseModule):
                 areas=rows.areas.cpu().numpy(),
                 ids=ids.cpu().numpy(),
             ),
+            segment_map=segments.map.to(torch.int32).cpu().numpy(),
         )

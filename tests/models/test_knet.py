@@ -39,5 +39,9 @@ def test_image(model, merge_joint, size, original):
             things += 1
         else:
             assert instance_id == 0
+        own = result.segment_map == number
+        assert own.sum() == area and (result.semantic[own] == label).all()
+        assert (result.instance[own] == instance_id).all()
+    assert result.segment_map.dtype == np.int32 and result.segment_map.max() == len(rows)
     assert things == len(np.unique(result.instance[result.instance > 0]))
     assert set(np.unique(result.semantic)) <= set(range(19))
