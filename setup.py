@@ -35,6 +35,7 @@ setup(
     license='Apache-2.0',
     python_requires='>=3.10',
     packages=find_packages(include=['knet', 'knet.*']),
+    package_data={'knet.report': ['assets/*']},
     install_requires=read_requirements(),
     extras_require={
         'prepare': PREPARE,

@@ -7,11 +7,21 @@ import pytest
 
 from tests.conftest import ROOT
 
-COMMON = {'structures', 'label_space', 'coco_format', 'step_format', 'files', 'errors', 'parallel'}
+COMMON = {
+    'structures',
+    'label_space',
+    'coco_format',
+    'step_format',
+    'files',
+    'errors',
+    'parallel',
+    'options',
+}
 ALLOWED: Dict[str, Set[str]] = {
     **{name: COMMON for name in COMMON},
     'evaluation': COMMON - {'structures'},
     'visualization': COMMON - {'structures'},
+    'report': (COMMON - {'structures'}) | {'evaluation', 'visualization'},
     'models': COMMON,
     'data': COMMON,
     'tasks': COMMON | {'data', 'evaluation'},
@@ -21,6 +31,8 @@ ALLOWED: Dict[str, Set[str]] = {
 FOREIGN = {
     'evaluation': {'torch', 'mmcv', 'mmdet'},
     'visualization': {'torch', 'mmcv', 'mmdet'},
+    'report': {'torch', 'mmcv', 'mmdet'},
+    'options': {'torch', 'mmcv', 'mmdet'},
     'label_space': {'torch', 'mmcv', 'mmdet'},
     'step_format': {'torch', 'mmcv', 'mmdet'},
     'coco_format': {'torch', 'mmcv', 'mmdet'},

@@ -26,12 +26,12 @@ from knet.apis import (
     newest_checkpoint,
     train_detector,
 )
-from knet.apis.config import at_least
 from knet.apis.distributed import broadcast_object, say_who_is_lost
 from knet.data.loaders import check_loading
 from knet.errors import InputError, report_input_errors
 from knet.files import lock_folder
 from knet.models.checkpoint import read_meta
+from knet.options import at_least
 
 
 def parse_args():

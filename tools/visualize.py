@@ -32,6 +32,7 @@ from knet.evaluation.histogram import INSTANCE_BITS, MAX_INSTANCE
 from knet.evaluation.mistakes import KINDS, RIGHT, VOID, SequenceMistakes
 from knet.files import read_mark, result_folder
 from knet.label_space import LabelSpace
+from knet.options import at_least
 from knet.parallel import ordered_map
 from knet.step_format import frame_name, read_png, scan_split, write_png
 from knet.visualization import SequenceRenderer, contact_sheet, draw_errors, draw_tracks
@@ -104,12 +105,16 @@ def parse_args(arguments: Optional[Sequence[str]] = None) -> argparse.Namespace:
         '--protocol', choices=tuple(PROTOCOLS), help='rules (default: those of the predictions)'
     )
     parser.add_argument(
-        '--worst', type=_natural, default=12, metavar='N', help='frames on the sheet (default: 12)'
+        '--worst',
+        type=at_least(1),
+        default=12,
+        metavar='N',
+        help='frames on the sheet (default: 12)',
     )
-    parser.add_argument('--fps', type=_natural, default=10, help='of the videos (default: 10)')
+    parser.add_argument('--fps', type=at_least(1), default=10, help='of the videos (default: 10)')
     parser.add_argument(
         '--nproc',
-        type=_natural,
+        type=at_least(1),
         default=os.cpu_count() or 1,
         metavar='N',
         help='threads (default: one for each core)',
@@ -123,12 +128,6 @@ def _outputs(text: str) -> Tuple[str, ...]:
     if unknown or not names:
         raise argparse.ArgumentTypeError(f'takes names of {",".join(OUTPUTS)}, got {text!r}')
     return names
-
-
-def _natural(text: str) -> int:
-    if int(text) < 1:
-        raise argparse.ArgumentTypeError(f'must be from 1 on, got {text}')
-    return int(text)
 
 
 def list_items(
@@ -258,7 +257,8 @@ def main(arguments: Optional[Sequence[str]] = None) -> None:
             sheet = draw_sheet(items, mistakes, protocol.label_space, args.worst)
             write_png(out / SHEET, sheet[..., ::-1])
     for name in contents:
-        if (out / name).exists():
+        path = out / name
+        if path.is_file() or path.is_dir() and any(path.iterdir()):
             print(f'{name}: {out / name}')
 
 

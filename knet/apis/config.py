@@ -7,7 +7,7 @@ import difflib
 import inspect
 import io
 import traceback
-from typing import Any, Callable, Dict, Optional, Type, Union
+from typing import Any, Dict, Optional, Type
 
 import yaml
 from mmcv import Config, DictAction
@@ -21,6 +21,7 @@ from knet.errors import InputError
 from knet.models.kernels.branches import BRANCHES
 from knet.models.kernels.links import LINKS
 from knet.models.tracking.tracker import TRACKERS
+from knet.options import at_least
 
 yaml_handler.Loader = yaml.SafeLoader  # mmcv's would run what a YAML config names
 UNNAMED = dict(checkpoint_config=SavingHook, optimizer_config=StepHook)
@@ -37,19 +38,6 @@ def add_config_options(parser: argparse.ArgumentParser) -> None:
         metavar='KEY=VALUE',
         help='change settings of the config',
     )
-
-
-def at_least(minimum: Union[int, float], maximum: float = float('inf')) -> Callable:
-    """Type of an option: a number of the minimum's type, in a range."""
-
-    def number(text: str) -> Union[int, float]:
-        value = type(minimum)(text)
-        if not minimum <= value <= maximum:
-            limits = f'from {minimum} on' if maximum == float('inf') else f'{minimum} to {maximum}'
-            raise argparse.ArgumentTypeError(f'must be {limits}, got {text}')
-        return value
-
-    return number
 
 
 def add_common_options(parser: argparse.ArgumentParser) -> None:

@@ -10,6 +10,7 @@ from knet.evaluation.depth import DepthOptions
 from knet.evaluation.evaluate import evaluate_folders
 from knet.evaluation.protocol import PROTOCOLS
 from knet.evaluation.report import format_table, write_json
+from knet.options import at_least
 
 
 def build_parser(description: str) -> argparse.ArgumentParser:
@@ -35,7 +36,7 @@ def build_parser(description: str) -> argparse.ArgumentParser:
     parser.add_argument('--split', default='val', help='split of a data root (default: val)')
     parser.add_argument(
         '--window-size',
-        type=_natural,
+        type=at_least(1),
         nargs='+',
         default=[1, 2, 3, 4],
         metavar='K',
@@ -69,7 +70,7 @@ def build_parser(description: str) -> argparse.ArgumentParser:
     )
     parser.add_argument(
         '--nproc',
-        type=_natural,
+        type=at_least(1),
         default=1,
         metavar='N',
         help='cores to use (default: 1); the numbers do not depend on it',
@@ -133,13 +134,6 @@ def _check_output(path: Path, is_folder: bool) -> None:
         there = there.parent
     if not there.is_dir() or not os.access(there, os.W_OK):
         raise InputError(f'cannot write {path}: {there} is not a writable folder')
-
-
-def _natural(text: str) -> int:
-    number = int(text)
-    if number < 1:
-        raise argparse.ArgumentTypeError(f'{text} is less than 1')
-    return number
 
 
 def _positive(text: str) -> float:

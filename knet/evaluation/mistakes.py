@@ -42,11 +42,21 @@ KINDS = (
     Kind('void', (0, 0, 0), 0.6, 'not labelled, not counted'),
     Kind('right', (120, 200, 120), 0.0, 'class and object are right'),
     Kind('wrong class', (240, 200, 40), 0.75, 'another class, stuff for stuff or thing for thing'),
-    Kind('missed', (225, 45, 55), 0.75, 'part of an object, predicted as stuff, void or without an id'),
+    Kind(
+        'missed',
+        (225, 45, 55),
+        0.75,
+        'part of an object, predicted as stuff, void or without an id',
+    ),
     Kind('false', (45, 120, 245), 0.75, 'stuff, predicted as a thing'),
     Kind('id switch', (230, 75, 215), 0.75, 'the id is not the one that the object has mostly'),
     Kind('merged', (250, 140, 20), 0.75, 'belongs to the prediction of another object'),
-    Kind('split', (20, 195, 200), 0.75, 'the object has a larger piece under another id in this frame'),
+    Kind(
+        'split',
+        (20, 195, 200),
+        0.75,
+        'the object has a larger piece under another id in this frame',
+    ),
 )
 VOID, RIGHT, WRONG_CLASS, MISSED, FALSE, ID_SWITCH, MERGED, SPLIT = range(len(KINDS))
 NO_OBJECT = -1

@@ -62,9 +62,7 @@ def count_stq(pairs: Pairs, protocol: Protocol, weighted: bool = False) -> STQCo
     )
 
 
-def pair_sizes(
-    pairs: Pairs, weighted: bool = False
-) -> Tuple[np.ndarray, np.ndarray, np.ndarray]:
+def pair_sizes(pairs: Pairs, weighted: bool = False) -> Tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Ground-truth codes and predicted codes of all different pairs, (N,), int64, and their pixels,
     int64, or weights, float64; for the arguments see `count_stq`."""
     if weighted:
