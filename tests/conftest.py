@@ -5,6 +5,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import cv2
+import numpy as np
 import pytest
 
 ROOT = Path(__file__).parents[1]
@@ -60,6 +62,29 @@ def train_once(config, work_dir):
     done = run_tool('train', config, '--work-dir', work_dir, '--seed', 3)
     assert done.returncode == 0, done.stderr[-3000:]
     return work_dir, done.stderr + done.stdout
+
+
+def read_events(work_dir):
+    """What TensorBoard shows of a run: tag → step and value of the points of a curve, and tag →
+    step and decoded RGB of pictures."""
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    sizes = dict(scalars=0, images=0)  # keep all
+    events = EventAccumulator(str(work_dir / 'tf_logs'), size_guidance=sizes).Reload()
+    curves = {
+        tag: [(event.step, event.value) for event in events.Scalars(tag)]
+        for tag in events.Tags()['scalars']
+    }
+    pictures = {
+        tag: [(event.step, decode(event.encoded_image_string)) for event in events.Images(tag)]
+        for tag in events.Tags()['images']
+    }
+    return curves, pictures
+
+
+def decode(data):
+    """Bytes of an image file → (H, W, 3), RGB."""
+    return cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)[..., ::-1]
 
 
 def assert_one_line_error(done, *words):

@@ -20,8 +20,8 @@ from knet.visualization import draw_tracks, side_by_side
 from knet.visualization.colours import enlarge
 
 MINIMUM_WIDTH, MAXIMUM_WIDTH = 480, 960
-"""Pixels. Larger frames are shrunk; smaller ones enlarged by the whole factor that comes nearest, so
-that ids can be written on them."""
+"""Pixels. Larger frames are shrunk; smaller ones enlarged by the whole factor that comes nearest,
+so that ids can be written on them."""
 
 
 @HOOKS.register_module()
@@ -135,7 +135,9 @@ def draw_frame(dataset: SegmentationDataset, record: FrameRecord, prediction: Pa
     maps = {'prediction': read_panoptic(prediction), 'ground truth': dataset.read_truth(record)}
     for caption, (semantic, instance) in maps.items():
         semantic, instance = shrink(semantic, size), shrink(instance, size)
-        tracks = draw_tracks(image, semantic, instance, dataset.label_space, scale=scale)
+        tracks = draw_tracks(
+            image, semantic, instance, dataset.label_space, scale=scale, with_classes=True
+        )
         panels.append((caption, tracks))
     return side_by_side(panels)
 

@@ -1,6 +1,7 @@
 """Training that is cut off anywhere, in real processes, goes on as if nothing had happened."""
 
 import os
+import re
 import signal
 import sys
 
@@ -8,7 +9,7 @@ import pytest
 import torch
 
 from knet.apis.work_dir import list_checkpoints, newest_checkpoint
-from tests.conftest import assert_one_line_error, run, run_tool, train_once
+from tests.conftest import assert_one_line_error, read_events, run, run_tool, train_once
 
 KILLER = '''
 """A hook that kills the run where the variable KILL says: <signal> <iteration|file> <number>."""
@@ -135,6 +136,9 @@ def test_place_in_the_schedule_stays_where_epochs_get_longer(config, tmp_path):
     assert (meta['epoch'], meta['iter'], meta['iterations_per_epoch']) == (1, 3, 2)
     again = start(config, tmp_path)
     assert 'resumed epoch 1, iter 6' in again.stderr and 'had 2 iterations' in again.stderr
+    # of epochs that are shorter than the interval of the log there is a line too
+    lines = re.findall(r'Epoch \[(\d)\]\[(\d/\d)\].* loss: ', again.stderr)
+    assert lines == [('2', '4/4'), ('3', '4/4')]
     assert torch.load(tmp_path / 'epoch_3.pth', weights_only=True)['meta']['iter'] == 12
 
 
@@ -215,3 +219,13 @@ def test_a_validation_that_was_cut_off_is_made_up_for(tiny_config, tmp_path):
     assert 'the validation after epoch 2 was cut off' in again.stderr and 'STQ' in again.stderr
     once_more = run_tool('train', tiny_config, '--work-dir', work_dir, '--auto-resume')
     assert 'cut off' not in once_more.stderr and 'STQ' not in once_more.stderr
+    args = ['--work-dir', work_dir, '--resume-from', work_dir / 'epoch_1.pth', '--overwrite']
+    from_before = run_tool('train', tiny_config, *args)
+    assert 'cut off' not in from_before.stderr and from_before.stderr.count('AQ: ') == 1
+    # what the runs have written after the first epoch is replaced, and nothing else
+    assert len(list(work_dir.glob('tf_logs/*'))) == 4
+    curves, pictures = read_events(work_dir)
+    for tag, points in [*curves.items(), *pictures.items()]:
+        steps = [2, 4] if tag.startswith('val/') else [1, 2, 3, 4]
+        assert [step for step, _ in points] == steps, tag
+    assert len(pictures) == 4

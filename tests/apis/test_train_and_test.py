@@ -8,11 +8,14 @@ import subprocess
 import sys
 import time
 
+import cv2
+import numpy as np
 import pytest
 import torch
 
 from knet.step_format import read_panoptic, read_png, scan_split
-from tests.conftest import ROOT, run, run_tool, train_once
+from knet.visualization.colours import enlarge
+from tests.conftest import ROOT, read_events, run, run_tool, train_once
 
 
 def losses(log_dir):
@@ -34,6 +37,32 @@ def test_training_writes_checkpoints_and_reports_stq_and_vpq(trained):
     assert os.readlink(work_dir / 'latest.pth') == 'epoch_2.pth'
     assert len(re.findall(r'STQ: \d\.\d+, AQ: \d\.\d+, SQ: \d\.\d+, VPQ: \d\.\d+', printed)) == 2
     assert 'training: 100%' in printed and not list(work_dir.glob('.*part*'))
+
+
+def test_tensorboard_shows_curves_and_frames(trained, toy_root):
+    curves, pictures = read_events(trained[0])
+    assert {'train/loss', 'train/loss_rpn_seg', 'train/s2_loss_dice', 'train/grad_norm'} <= {
+        *curves
+    }
+    assert curves['train/loss'] == [
+        (step, pytest.approx(loss, rel=1e-5)) for step, loss in enumerate(losses(trained[0]), 1)
+    ]
+    rates = [rate for _, rate in curves['learning_rate']]
+    assert len(rates) == 4 and 0 < rates[0] < rates[1] > rates[3]
+    memory = [megabytes for _, megabytes in curves['memory']]
+    assert len(memory) == 4 and 100 < memory[0] <= memory[1] <= memory[3] < 20000
+    figures = {tag: points for tag, points in curves.items() if tag.startswith('val/')}
+    assert set(figures) == {f'val/{name}' for name in ('STQ', 'AQ', 'SQ', 'VPQ')}
+    assert all([step for step, _ in points] == [2, 4] for points in figures.values())
+    assert len(pictures) == 4 and len({tag.split('/')[1] for tag in pictures}) == 2  # sequences
+    for tag, shown in pictures.items():
+        assert [(step, picture.shape) for step, picture in shown] == [
+            (step, (24 + 4 * 64, 3 * 4 * 128, 3)) for step in (2, 4)
+        ]
+        frame = toy_root / 'video_sequence' / 'val' / f'{tag.split("/")[2]}_leftImg8bit.png'
+        image, prediction, truth = np.split(shown[0][1][24:].astype(int), 3, 1)
+        assert abs(image - enlarge(read_png(frame)[..., ::-1], 4, cv2.INTER_LINEAR)).mean() < 3
+        assert abs(prediction - image).mean() > 5 < abs(truth - prediction).mean()
 
 
 def test_same_seed_gives_the_same_losses_and_another_seed_others(trained, tiny_config, tmp_path):
@@ -160,6 +189,9 @@ def test_two_processes_train_one_model_on_streams_of_their_own(tiny_config, tmp_
     assert done.returncode == 0, done.stderr[-3000:]
     assert len(losses(tmp_path)) == 2  # 8 frames, 2 processes, batches of 4: one iteration an epoch
     assert len(list(tmp_path.glob('*.log'))) == 1 and len(list(tmp_path.glob('epoch_*.pth'))) == 2
+    curves, pictures = read_events(tmp_path)
+    assert len(list(tmp_path.glob('tf_logs/*'))) == 1 and len(pictures) == 4
+    assert [step for step, _ in curves['train/loss']] == [1, 2]
     assert 'find_unused_parameters' not in done.stderr
 
 
