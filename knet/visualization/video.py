@@ -1,6 +1,7 @@
 """Pictures and videos of whole sequences."""
 
 import os
+import warnings
 from pathlib import Path
 from typing import Any, Optional, Sequence, Tuple, Union
 
@@ -14,6 +15,7 @@ from knet.label_space import LabelSpace
 from knet.step_format import write_png
 from knet.visualization.colours import ErrorKind, colour_semantic, draw_errors, draw_tracks, enlarge
 from knet.visualization.layout import draw_legend, fit, side_by_side
+from knet.visualization.sound import add_sound, has_sound
 
 PANEL_WIDTH = 960  # pixels; smaller frames are enlarged by the whole factor that comes nearest
 
@@ -24,11 +26,24 @@ class VideoWriter:
     Args:
         path: The .mp4 file.
         fps: Frames per second.
+        sound: File whose sound goes with the video, where it has any; see `add_sound`.
+        sound_start: Seconds of the sound that are left out at its start.
     """
 
-    def __init__(self, path: Path, fps: int):
+    def __init__(
+        self,
+        path: Path,
+        fps: float,
+        sound: Optional[Path] = None,
+        sound_start: float = 0.0,
+    ):
         self.path, self.fps = Path(path), fps
+        self.sound, self.sound_start = sound, sound_start
         self.partial = self.path.with_name(f'.{self.path.stem}.{os.getpid()}.part.mp4')
+        self.length = 0
+        """Number of frames so far."""
+        self.has_sound = False
+        """Whether the file that was closed has sound."""
         self._writer: Any = None
         self._shape: Tuple[int, ...] = ()
 
@@ -49,7 +64,9 @@ class VideoWriter:
             writer = imageio_ffmpeg.write_frames(
                 str(self.partial),
                 frame.shape[1::-1],
-                fps=self.fps,
+                fps=max(self.fps, 1),
+                # the same once more, since it is rounded to two places there
+                input_params=['-r', f'{self.fps:.6f}'],
                 codec='libx264',
                 pix_fmt_out='yuv420p',
                 macro_block_size=2,
@@ -66,18 +83,37 @@ class VideoWriter:
             self.discard()
             reason = str(error).strip().splitlines() or ['ffmpeg has ended']
             raise InputError(f'cannot write {self.path}: {reason[-1]}') from None
+        self.length += 1
 
     def close(self) -> None:
-        """Finish the file; without frames there is none."""
+        """Finish the file; without frames there is none. Where the sound cannot be used there is a
+        warning, and none."""
         if self._writer is not None:
             self._writer.close()
             self._writer = None
             with whole_file(self.path) as partial:
-                os.replace(self.partial, partial)
-                if not is_whole_mp4(partial):
+                if not is_whole_mp4(self.partial):
+                    self.partial.unlink(missing_ok=True)
                     raise InputError(
                         f'cannot write {self.path}: ffmpeg left it incomplete (is the disk full?)'
                     )
+                if self.sound is not None and has_sound(self.sound):
+                    self.has_sound = self._add_sound(partial)
+                if self.has_sound:
+                    self.partial.unlink()
+                else:
+                    os.replace(self.partial, partial)
+
+    def _add_sound(self, target: Path) -> bool:
+        """Whether the video could be written with its sound."""
+        assert self.sound is not None
+        seconds = self.length / self.fps
+        fault = add_sound(self.partial, self.sound, target, self.sound_start, seconds)
+        if fault is None and not is_whole_mp4(target):
+            fault = 'ffmpeg left the video incomplete (is the disk full?)'
+        if fault is not None:
+            warnings.warn(f'{self.path} has no sound: {fault}', stacklevel=3)
+        return fault is None
 
     def discard(self) -> None:
         """Give up: nothing is left of the frames so far, and a file of an earlier run stays as it
