@@ -3,12 +3,20 @@
 from knet.apis.build import build_model
 from knet.apis.config import add_common_options, add_config_options, load_config
 from knet.apis.distributed import init_distributed
-from knet.apis.inference import init_model, prepare_frame, segment_image, segment_video
+from knet.apis.inference import (
+    init_model,
+    prepare_frame,
+    segment_frames,
+    segment_image,
+    segment_video,
+)
+from knet.apis.sources import VideoSource
 from knet.apis.test import own_results, test_sequences
 from knet.apis.train import choose_seed, train_detector
 from knet.apis.work_dir import find_checkpoint, make_work_dir, newest_checkpoint
 
 __all__ = [
+    'VideoSource',
     'add_common_options',
     'add_config_options',
     'build_model',
@@ -21,6 +29,7 @@ __all__ = [
     'newest_checkpoint',
     'own_results',
     'prepare_frame',
+    'segment_frames',
     'segment_image',
     'segment_video',
     'test_sequences',
