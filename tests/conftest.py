@@ -93,3 +93,38 @@ def assert_one_line_error(done, *words):
     assert done.returncode == 1, done.stderr[-2000:]
     assert len(lines) == 1 and 'Traceback' not in done.stderr, done.stderr[-2000:]
     assert all(word in lines[0] for word in words), lines[0]
+
+
+@pytest.fixture(scope='session')
+def toy_results(tmp_path_factory, toy_root):
+    """Folder of predictions of the validation videos of `toy_root`, and that root: the truth, moved
+    by three pixels, with other ids in the second half of each video. Not to be changed."""
+    from knet.step_format import read_panoptic, scan_split, write_panoptic
+
+    results = tmp_path_factory.mktemp('results')
+    for sequence, frames in scan_split(toy_root / 'video_sequence/val').items():
+        for frame, files in frames.items():
+            semantic, instance = (np.roll(part, 3, 1) for part in read_panoptic(files['panoptic']))
+            instance[instance > 0] += 7 * (frame - min(frames) >= 2)
+            name = f'{sequence:06d}_{frame:06d}.png'
+            write_panoptic(results / 'panoptic' / str(sequence) / name, semantic, instance)
+    return results, toy_root
+
+
+def damaged_results(results, root, target):
+    """Copy predictions, without the largest true object of a sequence; its code and sequence."""
+    from knet.evaluation import analyze_folders
+    from knet.step_format import read_panoptic, write_panoptic
+
+    analysis = analyze_folders(results, root)
+    sequence, mistakes = next(iter(analysis.mistakes.items()))
+    code = max(mistakes.objects, key=lambda item: item.kinds.sum()).code
+    for files in (files for group in analysis.files.values() for files in group):
+        semantic, instance = read_panoptic(files.pred[0])
+        if files.sequence == sequence:
+            truth, ids = read_panoptic(files.gt)
+            lost = (truth == code >> 16) & (ids == code & 0xFFFF)
+            semantic[lost], instance[lost] = 0, 0
+        path = Path(files.pred[0])
+        write_panoptic(target / 'panoptic' / path.parent.name / path.name, semantic, instance)
+    return code, sequence

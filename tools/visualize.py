@@ -141,6 +141,13 @@ def list_items(
     truth = scan_split(find_split(args.gt_path, args.split)) if args.gt_path else {}
     images = scan_split(folder) if folder else truth
     items: List[Item] = []
+    known = sorted({sequence for sequence, _ in predictions})
+    missing = sorted(set(args.sequences) - set(known))
+    if missing:
+        raise InputError(
+            f'--sequences: {args.result_path} has no sequence {missing[0]}; it has '
+            f'{", ".join(map(str, known))}'
+        )
     for (sequence, frame), paths in predictions.items():
         if args.sequences and sequence not in args.sequences:
             continue
@@ -148,9 +155,6 @@ def list_items(
         image = images.get(sequence, {}).get(frame, {}).get('leftImg8bit')
         gt = truth.get(sequence, {}).get(frame, {}).get('panoptic')
         items.append(Item(sequence, frame, paths, image, gt, position))
-    if not items:
-        known = ', '.join(str(key) for key in sorted({key[0] for key in predictions}))
-        raise InputError(f'--sequences: {args.result_path} has the sequences {known}')
     return items
 
 

@@ -30,8 +30,8 @@ def build_parser(description: str) -> argparse.ArgumentParser:
         '--protocol',
         choices=tuple(PROTOCOLS),
         help="step (default): the benchmark's own rules; video-knet: those of Video K-Net's "
-        'published tables; waymo: the 29 native Waymo classes. Results that tools/test.py wrote for '
-        'a data set with other classes bring their own rules',
+        'published tables; waymo: the 29 native Waymo classes. Results that tools/test.py wrote '
+        'for a data set with other classes bring their own rules',
     )
     parser.add_argument('--split', default='val', help='split of a data root (default: val)')
     parser.add_argument(

@@ -22,8 +22,8 @@ def fit(frame: np.ndarray, size: Tuple[int, ...]) -> np.ndarray:
 
 
 def side_by_side(panels: Sequence[Tuple[str, np.ndarray]]) -> np.ndarray:
-    """Panels with captions in one picture: on top of each other where they are wide, else beside
-    each other.
+    """Panels with captions in one picture: on top of each other where they are wide, else up to
+    three beside each other, and four in two rows.
 
     Args:
         panels: Caption and (H, W, 3) uint8 RGB picture of each panel, all of one size.
@@ -33,7 +33,10 @@ def side_by_side(panels: Sequence[Tuple[str, np.ndarray]]) -> np.ndarray:
     """
     framed = [np.vstack([_caption(words, p.shape[1]), p]) for words, p in panels]
     height, width = panels[0][1].shape[:2]
-    whole = np.vstack(framed) if width > 2 * height else np.hstack(framed)
+    columns = 1 if width > 2 * height else min(len(framed), 3 if len(framed) != 4 else 2)
+    framed += [np.zeros_like(framed[0])] * (-len(framed) % columns)
+    rows = [np.hstack(framed[i : i + columns]) for i in range(0, len(framed), columns)]
+    whole = np.vstack(rows)
     return np.pad(whole, ((0, whole.shape[0] % 2), (0, whole.shape[1] % 2), (0, 0)))
 
 

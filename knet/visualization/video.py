@@ -221,13 +221,15 @@ class SequenceRenderer:
             panels.append(('ground truth', truth))
         if kinds is not None and self.write & {'errors', 'videos'}:
             errors = draw_errors(image, kinds, self.error_kinds, scale)
-            panels.append(
-                ('errors', np.vstack([errors, draw_legend(self.error_kinds, errors.shape[1])]))
-            )
+            panels.append(('errors', errors))
             if 'errors' in self.write:
                 self._write('errors', folder, name, errors)
         if 'videos' in self.write:
-            self._add_to_video(folder, side_by_side(panels))
+            picture = side_by_side(panels)
+            if kinds is not None:
+                legend = draw_legend(self.error_kinds, picture.shape[1])
+                picture = np.vstack([picture, legend])
+            self._add_to_video(folder, picture)
 
     def _write(self, kind: str, folder: str, name: str, picture: np.ndarray) -> None:
         write_png(self.out_dir / kind / folder / f'{name}.png', picture[..., ::-1])
