@@ -18,14 +18,17 @@ export PYTHONWARNINGS="ignore:On January 1"  # mmcv's announcement of its next v
 start=$(date +%s)
 say() { printf '\n== [%s s] %s\n' "$(($(date +%s) - start))" "$*"; }
 
-say "1/4 street videos in STEP layout: data/toy_step"
+say "1/5 street videos in STEP layout: data/toy_step"
 "$python" datasets/make_toy_step.py data/toy_step
-say "2/4 training (about 5 minutes on two cores)"
+say "2/5 training (about 5 minutes on two cores)"
 "$python" tools/train.py $config --work-dir "$out" --seed "${SEED:-0}" --auto-resume --no-validate
-say "3/4 testing: predictions, figures, coloured images and videos"
+say "3/5 testing: predictions, figures, coloured images and videos"
 PYTHON="$python" sh tools/dist_step_test.sh $config "$out" 2 --work-dir "$out"
-say "4/4 done"
+say "4/5 report"
+"$python" tools/report.py "$out/results" data/toy_step --out "$out/report.html"
+say "5/5 done"
 cat <<END
+Look at this first:            $out/report.html (open it in a browser)
 Predictions (STEP encoding):   $out/results/panoptic/<sequence>/<sequence>_<frame>.png
 Figures:                       $out/results/metrics.json
 Coloured semantic maps:        $out/show/semantic/<sequence>/

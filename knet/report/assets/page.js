@@ -306,6 +306,14 @@ function timelineSpec(sequence, rows, width) {
   };
 }
 
+// Pixels from the left edge of the plot that an event happened in.
+function placeIn(view, event, item) {
+  let x = event.clientX - view.container().querySelector('svg').getBoundingClientRect().left - view.origin()[0];
+  let group = item && (item.mark.marktype === 'group' ? item : item.mark.group);
+  for (; group; group = group.mark && group.mark.group) x -= group.x || 0;
+  return x;
+}
+
 async function drawTimeline() {
   const index = state.sequence, sequence = data.sequences[index];
   const rows = timelineRows(sequence);
@@ -315,8 +323,7 @@ async function drawTimeline() {
   view.sequence = index;
   const last = sequence.frames[sequence.frames.length - 1] + frameStep(sequence);
   view.addEventListener('click', (event, item) => {
-    const group = item && (item.mark.marktype === 'group' ? item : item.mark.group);
-    const share = event.vega.x(group) / width;
+    const share = placeIn(view, event, item) / width;
     if (share < 0 || share > 1) return;
     const frame = sequence.frames[0] + share * (last - sequence.frames[0]);
     const after = sequence.frames.findIndex((number) => number > frame);
