@@ -11,6 +11,7 @@ from typing import Any, Dict, List, Optional, Sequence, Tuple
 from tqdm import tqdm
 
 from knet.data.base import DatasetInfo, FrameRecord, SegmentationDataset
+from knet.data.layouts import StepLayout
 from knet.errors import InputError
 from knet.evaluation import (
     PROTOCOLS,
@@ -68,9 +69,10 @@ class Task:
         """Arguments of Python that look at the results again, for the user."""
         return []
 
-    def describe_protocol(self, dataset: SegmentationDataset) -> Any:
-        """The rules of the evaluation, as `knet.evaluation.protocol.get_protocol` reads them."""
-        return _protocol(dataset.info).describe()
+    def describe_protocol(self, info: DatasetInfo) -> Any:
+        """The rules by which a data set is evaluated, as `knet.evaluation.protocol.get_protocol`
+        reads them."""
+        return _protocol(info).describe()
 
     def check_truth(self, dataset: SegmentationDataset) -> None:
         """Raise InputError unless all frames have ground truth."""
@@ -107,8 +109,14 @@ class VideoPanoptic(Task):
         return {**{name: stq[name] for name in ('STQ', 'AQ', 'SQ')}, 'VPQ': figures['vpq']['VPQ']}
 
     def next_commands(self, results: Path, dataset: SegmentationDataset) -> List[str]:
+        if not isinstance(dataset.info.layout, StepLayout):
+            return []
         folders = f'{results} {dataset.folder}'
-        return [f'tools/eval_{metric}_step.py {folders}' for metric in ('dstq', 'dvpq')]
+        return [
+            f'tools/report.py {folders} --out {results.parent / "report.html"}',
+            f'tools/visualize.py {folders}',
+            *(f'tools/eval_{metric}_step.py {folders}' for metric in ('dstq', 'dvpq')),
+        ]
 
 
 class ImagePanoptic(Task):

@@ -10,7 +10,7 @@ from knet.apis import build_model, init_model, load_config, segment_image
 from knet.data import build_train_dataset, build_train_loader
 from knet.models.kernels.stages import KernelIterHead
 from knet.step_format import write_panoptic, write_png
-from tests.conftest import ROOT, run_tool
+from tests.conftest import ROOT, run, run_tool
 
 MODULE = '''
 import torch
@@ -140,7 +140,13 @@ def test_from_training_to_figures(config, tmp_path):
     args = ('--out', tmp_path / 'out', '--eval')
     done = run_tool('test', config, checkpoint, *args, **environment)
     assert done.returncode == 0 and 'train' in done.stdout, done.stderr[-3000:]
-    assert 'evaluate again' not in done.stdout  # the command lines do not know these classes
+    # the other tools learn these classes from the results
+    lines = [line.split() for line in done.stdout.splitlines() if line.startswith('next: ')]
+    command = next(line for line in lines if 'tools/eval_dstq_step.py' in line)
+    again = run(*command[1:])
+    assert 'protocol rail' in again.stdout and again.returncode == 0, again.stderr
+    for line in again.stdout.splitlines():
+        assert line in done.stdout
 
 
 def test_fine_tuning_from_other_classes(config, tiny_config, tmp_path):

@@ -29,9 +29,10 @@ def test_perfect_predictions(dataset, tmp_path, name):
     assert all(metric in task.format(figures) for metric in task.metrics)
 
 
-def test_commands_that_evaluate_again(dataset, tmp_path):
+def test_commands_that_look_at_results(dataset, tmp_path):
     commands = find_task('video_panoptic').next_commands(tmp_path, dataset)
-    assert len(commands) == 2 and all('--protocol' not in line for line in commands)
+    tools = ['report', 'visualize', 'eval_dstq_step', 'eval_dvpq_step']
+    assert [line.split()[0] for line in commands] == [f'tools/{name}.py' for name in tools]
     assert find_task('image_panoptic').next_commands(tmp_path, dataset) == []
 
 

@@ -112,7 +112,7 @@ def describe(args, checkpoint, task, dataset):
         checkpoint_sha256=file_hash(checkpoint),
         data=str(dataset.folder),
         frames=len(dataset.records),
-        protocol=task.describe_protocol(dataset),
+        protocol=task.describe_protocol(dataset.info),
         version=knet.__version__,
         torch=torch.__version__,
         time=time.strftime('%Y-%m-%d %H:%M:%S'),
@@ -133,7 +133,7 @@ def report(out, show_dir, metrics, task, dataset, made_of):
         print(f'coloured images and videos: {show_dir}')
     if metrics:
         for command in task.next_commands(out, dataset):
-            print(f'evaluate again: {sys.executable} {command}')
+            print(f'next: {sys.executable} {command}')
 
 
 if __name__ == '__main__':
