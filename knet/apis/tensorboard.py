@@ -6,7 +6,7 @@ import re
 import resource
 import sys
 from pathlib import Path
-from typing import Any, List, Optional, Sequence, Tuple
+from typing import Any, List, Optional, Sequence
 
 import cv2
 import numpy as np
@@ -17,7 +17,7 @@ from knet.apis.hooks import ValidationHook
 from knet.data.base import FrameRecord, SegmentationDataset, read_image
 from knet.step_format import read_panoptic
 from knet.visualization import draw_tracks, side_by_side
-from knet.visualization.colours import enlarge
+from knet.visualization.colours import enlarge, resize
 
 MINIMUM_WIDTH, MAXIMUM_WIDTH = 480, 960
 """Pixels. Larger frames are shrunk; smaller ones enlarged by the whole factor that comes nearest,
@@ -130,19 +130,13 @@ def draw_frame(dataset: SegmentationDataset, record: FrameRecord, prediction: Pa
     size = (round(height * factor), round(width * factor))
     scale = max(1, round(MINIMUM_WIDTH / width))
     # shrunk before ids are written on it, so that they can be read
-    image = cv2.resize(image, size[::-1], interpolation=cv2.INTER_AREA)
+    image = resize(image, size)
     panels = [(f'image: {record.name}', enlarge(image, scale, cv2.INTER_LINEAR))]
     maps = {'prediction': read_panoptic(prediction), 'ground truth': dataset.read_truth(record)}
     for caption, (semantic, instance) in maps.items():
-        semantic, instance = shrink(semantic, size), shrink(instance, size)
+        semantic, instance = resize(semantic, size), resize(instance, size)
         tracks = draw_tracks(
             image, semantic, instance, dataset.label_space, scale=scale, with_classes=True
         )
         panels.append((caption, tracks))
     return side_by_side(panels)
-
-
-def shrink(values: np.ndarray, size: Tuple[int, int]) -> np.ndarray:
-    """A map in another (height, width); its values stay."""
-    rows, columns = (np.arange(new) * old // new for new, old in zip(size, values.shape))
-    return values[rows[:, None], columns]

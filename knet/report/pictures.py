@@ -17,6 +17,7 @@ from knet.parallel import ordered_map
 from knet.report.data import Run
 from knet.step_format import find_image, read_png
 from knet.visualization import draw_errors, draw_tracks
+from knet.visualization.colours import resize
 
 FRAMES_AHEAD = 4
 QUALITY = 60  # of WebP, 1..100
@@ -99,16 +100,6 @@ def draw_frame(runs: Sequence[Run], width: int, sequence: int, position: int) ->
     ok, data = cv2.imencode('.webp', sheet, (cv2.IMWRITE_WEBP_QUALITY, QUALITY))
     assert ok
     return FramePicture(sequence, position, size, data.tobytes(), object_boxes(small_truth, space))
-
-
-def resize(array: np.ndarray, size: Tuple[int, int]) -> np.ndarray:
-    """An image, or a map, whose values stay, in (height, width)."""
-    is_image = array.ndim == 3
-    larger = size[1] > array.shape[1]
-    flag = (cv2.INTER_LINEAR if larger else cv2.INTER_AREA) if is_image else cv2.INTER_NEAREST
-    # OpenCV has no 32-bit integers here, but 32-bit floats, whose bits it keeps
-    values = array.view(np.float32) if array.dtype == np.uint32 else array
-    return cv2.resize(values, size[::-1], interpolation=flag).view(array.dtype)
 
 
 def draw_codes(image: np.ndarray, codes: np.ndarray, space: LabelSpace) -> np.ndarray:

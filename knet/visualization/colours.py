@@ -166,6 +166,16 @@ def _words(
     return (f'{name} {track}', track) if with_classes else (track,)
 
 
+def resize(array: np.ndarray, size: Tuple[int, int]) -> np.ndarray:
+    """An image, or a map, whose values stay, in (height, width)."""
+    is_image = array.ndim == 3
+    larger = size[1] > array.shape[1]
+    flag = (cv2.INTER_LINEAR if larger else cv2.INTER_AREA) if is_image else cv2.INTER_NEAREST
+    # OpenCV has no 32-bit integers here, but 32-bit floats, whose bits it keeps
+    values = array.view(np.float32) if array.dtype == np.uint32 else array
+    return cv2.resize(values, size[::-1], interpolation=flag).view(array.dtype)
+
+
 def enlarge(array: np.ndarray, scale: int, interpolation: Optional[int] = None) -> np.ndarray:
     """Enlarge a map or image by a whole factor; maps (no interpolation given) keep their values."""
     if scale == 1:
