@@ -17,6 +17,8 @@ RESULT_MARK = 'made_by.json'
 
 RUN_NAME = re.compile(r'([a-z-]+_)?\d{6,}_\d{6,}\.png|\d+\.mp4|metrics\.json|\..*\.part(\.mp4)?')
 """Names in result folders from before there was a mark."""
+KINDS = ('.png', '.mp4', '.json', '.part')
+"""Endings of the files that tests write."""
 
 
 def is_leftover(name: str) -> bool:
@@ -105,7 +107,10 @@ def lock_folder(folder: Union[str, Path]) -> Iterator[None]:
 
 @contextlib.contextmanager
 def result_folder(
-    folder: Union[str, Path], contents: Sequence[str], made_of: Dict[str, Any]
+    folder: Union[str, Path],
+    contents: Sequence[str],
+    made_of: Dict[str, Any],
+    names: Optional[re.Pattern] = None,
 ) -> Iterator[None]:
     """Own a folder that holds the results of one run and nothing of another one.
 
@@ -115,7 +120,11 @@ def result_folder(
     Args:
         folder: Created as needed.
         contents: Names of the files and folders in it that runs write.
-        made_of: What the results are made of; goes into the mark.
+        made_of: What the results are made of; goes into the mark, at the end with all that the
+            block added to it.
+        names: Paths from `folder` on of the files that runs write, for contents with names that
+            files of anybody may have, such as `images`: nothing is removed that has another one,
+            or that lies in a folder without the mark of such a run.
 
     Raises:
         InputError: another process owns the folder, it holds files of such a name that no run
@@ -124,7 +133,10 @@ def result_folder(
     folder = Path(folder)
     mark = folder / RESULT_MARK
     with lock_folder(folder):
-        stale = [path for name in contents for path in written_files(folder / name)]
+        kinds = KINDS if names is None else (*KINDS, '.jpg')
+        stale = [path for name in contents for path in written_files(folder / name, kinds)]
+        if names is not None:
+            _check_names(folder, stale, contents, names)
         foreign = [path for path in stale if not RUN_NAME.fullmatch(path.name)]
         if foreign and not _is_ours(mark, contents):
             raise InputError(
@@ -135,20 +147,42 @@ def result_folder(
         try:
             for path in stale:
                 path.unlink()
-            for path in [p for name in contents for p in sorted((folder / name).rglob('*'))[::-1]]:
-                if path.is_dir() and not any(path.iterdir()):
-                    path.rmdir()
+            for name in contents:
+                for path in [*sorted((folder / name).rglob('*'))[::-1], folder / name]:
+                    if path.is_dir() and not any(path.iterdir()):
+                        path.rmdir()
         except OSError as error:
             raise InputError(f'cannot delete in {folder}: {error.strerror}') from None
         yield
         write_mark(mark, made_of, contents, finished=True)
 
 
-def written_files(path: Path) -> List[Path]:
+def written_files(path: Path, kinds: Sequence[str] = KINDS) -> List[Path]:
     """Files at or below a path that are of a kind that runs write."""
     files = [path] if path.is_file() else sorted(path.rglob('*'))
-    kinds = ('.png', '.mp4', '.json', '.part')
     return [file for file in files if file.suffix in kinds and file.is_file()]
+
+
+def _check_names(
+    folder: Path, stale: Sequence[Path], contents: Sequence[str], names: re.Pattern
+) -> None:
+    """Raise InputError where a folder holds files that no run with these contents wrote."""
+    mark = folder / RESULT_MARK
+    if _is_ours(mark, contents):
+        strange = [
+            path for path in stale if not names.fullmatch(path.relative_to(folder).as_posix())
+        ]
+        if strange:
+            raise InputError(
+                f'{strange[0]} is not of the run that wrote the results in {folder}; move it '
+                'elsewhere, or name another folder'
+            )
+    elif mark.exists() or stale:
+        what = f'the results of another tool ({mark})' if mark.exists() else f'{stale[0]}'
+        raise InputError(
+            f'{folder} holds {what}, which would be replaced; name another folder, or move it '
+            'elsewhere'
+        )
 
 
 def _is_ours(mark: Path, contents: Sequence[str]) -> bool:

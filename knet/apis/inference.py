@@ -14,6 +14,7 @@ Frame by frame, with a state that belongs to the caller (one for each camera):
 
 from __future__ import annotations
 
+import contextlib
 import logging
 from pathlib import Path
 from typing import Iterable, Iterator, Optional, Tuple, Union
@@ -44,19 +45,36 @@ def init_model(
     Args:
         config: Config file, or a config.
         checkpoint: Its weights; without it they are random.
-        device: Where it computes; by default the first GPU, or the CPU.
+        device: Where it computes, see `find_device`.
         allow_pickle: See `knet.models.checkpoint.read_checkpoint`.
         logger: Gets the report of what was loaded.
 
     Raises:
-        InputError: config or checkpoint cannot be used.
+        InputError: config, checkpoint or device cannot be used.
     """
     cfg = config if isinstance(config, Config) else load_config(str(config))
     path = None if checkpoint is None else str(checkpoint)
     model = build_model(cfg, path, allow_pickle, logger, complete=True, pretrained=False)
+    return revert_sync_batchnorm(model).to(find_device(device)).eval()
+
+
+def find_device(device: Optional[Union[str, torch.device]] = None) -> torch.device:
+    """A device that can be computed on; by default the first GPU, or the CPU.
+
+    Raises:
+        InputError: it is not there.
+    """
     if device is None:
-        device = 'cuda' if torch.cuda.is_available() else 'cpu'
-    return revert_sync_batchnorm(model).to(device).eval()
+        return torch.device('cuda' if torch.cuda.is_available() else 'cpu')
+    try:
+        torch.zeros(1, device=device)
+    except (RuntimeError, AssertionError, NotImplementedError) as error:
+        reason = str(error).strip().splitlines() or ['it is not there']
+        raise InputError(
+            f'device {str(device)!r} cannot be used ({reason[0]}); expected cpu, cuda, or cuda:1 '
+            'and so on for another GPU than the first'
+        ) from None
+    return torch.device(device)
 
 
 def prepare_frame(model: KNet, image: Image, name: str = '') -> Frame:
@@ -110,7 +128,11 @@ def segment_video(
 def segment_frames(
     model: KNet, frames: Iterable[SourceFrame]
 ) -> Iterator[Tuple[SourceFrame, FrameResult]]:
-    """Frames of a video and their segmentation, see `segment_video`."""
+    """Frames of a video and their segmentation, see `segment_video`.
+
+    Raises:
+        InputError: also where a frame needs more memory than there is.
+    """
     size, state = None, model.new_state()
     for source in frames:
         frame = prepare_frame(model, source.image, f'frame {source.number}')
@@ -120,5 +142,23 @@ def segment_frames(
                 f'frame {source.number} has the size {frame.original_size}, the first frame {size} '
                 '(height, width); segment it as another video'
             )
-        result, state = model.step(frame, state)
+        with _blame_size(source):
+            result, state = model.step(frame, state)
         yield source, result
+
+
+@contextlib.contextmanager
+def _blame_size(frame: SourceFrame) -> Iterator[None]:
+    """Say in one line that a frame is too large for the memory."""
+    try:
+        yield
+    except RuntimeError as error:  # torch's memory errors are some
+        is_memory = isinstance(error, torch.OutOfMemoryError)
+        if not is_memory and 'DefaultCPUAllocator' not in str(error):
+            raise
+        height, width = frame.image.shape[:2]
+        longest = max(height, width) // 2
+        raise InputError(
+            f'frame {frame.number} of {width}x{height} pixels needs more memory than there is; '
+            f'make the frames smaller (--resize {longest}; VideoSource(..., resize={longest}))'
+        ) from None

@@ -3,8 +3,17 @@
 import cv2
 import numpy as np
 import pytest
+import torch
 
-from knet.apis import init_model, prepare_frame, segment_image, segment_video
+from knet.apis import (
+    VideoSource,
+    init_model,
+    prepare_frame,
+    segment_frames,
+    segment_image,
+    segment_video,
+)
+from knet.apis.inference import find_device
 from knet.errors import InputError
 from knet.step_format import write_png
 from knet.visualization import VideoWriter
@@ -143,3 +152,45 @@ def test_hidden_files_beside_the_images(model, tmp_path):
     write_png(tmp_path / '0.png', images(1)[0])
     (tmp_path / '._0.png').write_bytes(b'resource fork')
     assert len(list(segment_video(model, tmp_path))) == 1
+
+
+def test_a_part_of_a_video(model):
+    frames = images(6)
+    results = list(segment_video(model, VideoSource(frames, start=1, end=6, stride=2)))
+    assert len(results) == 3 and all(map(same, results, segment_video(model, frames[1::2])))
+
+
+def test_frames_come_with_their_results(model):
+    frames = images(3)
+    pairs = list(segment_frames(model, VideoSource(frames, resize='32x16')))
+    assert [frame.number for frame, _ in pairs] == [0, 1, 2]
+    assert all(frame.image.shape == (16, 32, 3) for frame, _ in pairs)
+    assert all(result.semantic.shape == (16, 32) for _, result in pairs)
+
+
+@pytest.mark.parametrize(
+    'error',
+    [
+        torch.OutOfMemoryError('CUDA out of memory'),
+        RuntimeError("[enforce fail at alloc_cpu.cpp:124] DefaultCPUAllocator: can't allocate"),
+    ],
+)
+def test_a_frame_that_is_too_large_for_the_memory(model, monkeypatch, error):
+    def step(frame, state):
+        raise error
+
+    monkeypatch.setattr(model, 'step', step)
+    message = r'frame 0 of 64x48 pixels needs more memory than there is; .* .--resize 32'
+    with pytest.raises(InputError, match=message):
+        list(segment_video(model, images(1)))
+    error.args = ('another fault',)
+    if not isinstance(error, torch.OutOfMemoryError):
+        with pytest.raises(RuntimeError, match='another fault'):
+            list(segment_video(model, images(1)))
+
+
+@pytest.mark.parametrize('device', ['gpu', 'cuda:99', 'cpu:x'])
+def test_devices_that_are_not_there(device):
+    with pytest.raises(InputError, match=f"device '{device}' cannot be used"):
+        find_device(device)
+    assert find_device('cpu') == torch.device('cpu')

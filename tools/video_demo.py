@@ -1,0 +1,292 @@
+"""Segment a video, a folder of images or a camera: one command from a file to a video with classes,
+objects and track ids drawn over it, and to files that other programs load.
+
+    python tools/video_demo.py CONFIG CHECKPOINT INPUT --out DIR
+
+DIR/video.mp4         overlay with the sound of INPUT                                    (video)
+DIR/panoptic/         maps in STEP encoding, which tools/eval_dstq_step.py reads         (maps)
+DIR/coco_*.json, DIR/youtube_vis.json, DIR/coco_panoptic/      see knet/coco_format.py   (json)
+DIR/frames/           pictures of the overlay                                            (frames)
+DIR/images/           the frames themselves; the JSON files name them                    (images)
+
+Ctrl-C finishes all of them with the frames so far; a second one ends at once.
+"""
+
+import argparse
+import itertools
+import os
+import signal
+import sys
+import time
+import warnings
+from pathlib import Path
+
+import cv2
+import torch
+from mmdet.utils import get_root_logger
+from tqdm import tqdm
+
+import knet
+from knet.apis import (
+    VideoSource,
+    add_config_options,
+    find_checkpoint,
+    init_model,
+    load_config,
+    segment_frames,
+)
+from knet.apis.build import blame_config
+from knet.apis.test import progress_interval
+from knet.apis.video_results import CONTENTS, KINDS, NAMES, VideoResults
+from knet.data import find_dataset
+from knet.errors import InputError, report_input_errors
+from knet.files import result_folder
+from knet.models.checkpoint import file_hash
+from knet.tasks import find_task
+
+
+def parse_args(arguments=None):
+    """The options; None takes the command line of the process."""
+    parser = argparse.ArgumentParser(
+        description='Segment a video, a folder of images or a camera, and write what is seen'
+    )
+    add = parser.add_argument
+    add('config', help='config file')
+    add('checkpoint', help='checkpoint file, or the work dir of a run for its newest one')
+    add(
+        'input',
+        help='video file, folder of images (in the order of their names; of the STEP layout '
+        'without the maps beside them), or the number of a camera',
+    )
+    add('--out', type=Path, required=True, metavar='DIR', help='folder of the results')
+    add(
+        '--write',
+        type=parse_kinds,
+        default='video,json',
+        metavar='KIND,...',
+        help=f'what to write: {", ".join(KINDS)} (default: video,json)',
+    )
+    add(
+        '--start',
+        default='0',
+        metavar='WHERE',
+        help='first frame: its number (of the STEP layout that in the name, else from 0 on), or '
+        'its time, such as 12.5s or 1:30',
+    )
+    add('--end', metavar='WHERE', help='the frame before which to stop, likewise')
+    add(
+        '--stride',
+        type=number('--stride', int, 1),
+        default=1,
+        metavar='N',
+        help='only every N-th frame; the video gets as many frames per second fewer',
+    )
+    add(
+        '--resize',
+        metavar='SIZE',
+        help='size of the frames before anything else: 1280 = longer side in pixels, aspect ratio '
+        'kept; 1280x720 = width and height. All results have it. By default as they are; a model '
+        'does best at the size that it was trained with',
+    )
+    add(
+        '--opacity',
+        type=number('--opacity', float, 0, 1),
+        default=0.6,
+        metavar='A',
+        help='of things in the overlay, 0 to 1; stuff has half of it (default: 0.6)',
+    )
+    add(
+        '--fps',
+        type=number('--fps', float, 0.01),
+        metavar='N',
+        help='frames per second of a folder of images (default: 10); videos have their own',
+    )
+    add(
+        '--sequence',
+        type=number('--sequence', int, 0),
+        metavar='N',
+        help='of a folder in STEP layout that holds several',
+    )
+    add('--device', help='cpu, cuda, cuda:1, ... (default: the first GPU, or the CPU)')
+    add(
+        '--allow-pickle',
+        action='store_true',
+        help='load checkpoints that ask for more than tensors and numbers; only for files whose '
+        'source you trust',
+    )
+    add_config_options(parser)
+    return parser.parse_args(arguments)
+
+
+def number(option, kind, minimum, maximum=float('inf')):
+    """Type of an option: a number in a range, else an InputError."""
+
+    def parse(text):
+        try:
+            value = kind(text)
+        except ValueError:
+            value = float('nan')
+        if not minimum <= value <= maximum or value == float('inf'):
+            what = 'a whole number' if kind is int else 'a number'
+            limits = f'{minimum} to {maximum}' if maximum < float('inf') else f'{minimum} on'
+            raise InputError(f'{option} must be {what} from {limits}, got {text!r}')
+        return value
+
+    return parse
+
+
+def parse_kinds(text):
+    """What `--write` asks for."""
+    kinds = [kind.strip() for kind in text.split(',') if kind.strip()]
+    unknown = [kind for kind in kinds if kind not in KINDS]
+    if unknown or not kinds:
+        raise InputError(
+            f'--write {text!r}: expected some of {", ".join(KINDS)}, with commas between them'
+        )
+    return kinds
+
+
+def open_input(args):
+    """The source of the frames, and its frames, of which the first one is read: what cannot be used
+    is said before anything is written."""
+    is_camera = args.input.isdecimal() and not Path(args.input).exists()
+    source = VideoSource(
+        int(args.input) if is_camera else args.input,
+        start=args.start,
+        end=args.end,
+        stride=args.stride,
+        sequence=args.sequence,
+        fps=args.fps,
+        resize=args.resize,
+    )
+    if not is_camera:
+        path = Path(args.input).resolve()
+        for name in CONTENTS:
+            place = (args.out / name).resolve()
+            if place == path or place in path.parents:
+                raise InputError(
+                    f'{args.input} lies where the results would go; name another folder than '
+                    f'--out {args.out}'
+                )
+    frames = iter(source)
+    return source, itertools.chain([next(frames)], frames)
+
+
+class StopSignals:
+    """Takes note of SIGINT and SIGTERM in a block, so that what runs can be finished; another one
+    ends the process at once.
+
+    Attributes:
+        number: The signal that came; 0 = none.
+    """
+
+    def __init__(self):
+        self.number, self._before = 0, {}
+
+    def __enter__(self):
+        for number in (signal.SIGINT, signal.SIGTERM):
+            if signal.getsignal(number) is not signal.SIG_IGN:  # as of jobs in the background
+                self._before[number] = signal.signal(number, self._note)
+        return self
+
+    def __exit__(self, *error):
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
+
+    def _note(self, number, frame):
+        self.number = number
+        for each in self._before:
+            signal.signal(each, signal.SIG_DFL)
+        if os.isatty(2):
+            os.write(2, b'\nfinishing with the frames so far; Ctrl-C again ends at once\n')
+
+
+def describe(args, checkpoint, task, info):
+    """What the results are made of."""
+    options = ('input', 'start', 'end', 'stride', 'resize', 'sequence')
+    return dict(
+        config=args.config,
+        cfg_options=args.cfg_options,
+        checkpoint=str(checkpoint),
+        checkpoint_sha256=file_hash(checkpoint),
+        **{name: getattr(args, name) for name in options},
+        protocol=task.describe_protocol(info),
+        version=knet.__version__,
+        torch=torch.__version__,
+        time=time.strftime('%Y-%m-%d %H:%M:%S'),
+    )
+
+
+def write_results(model, source, frames, results, stop, logger):
+    """Segment frame by frame until the source ends or a signal comes."""
+    segmented = segment_frames(model, frames)
+    with blame_config('the first frame', logger):
+        segmented = itertools.chain([next(segmented)], segmented)
+    bar = tqdm(
+        segmented,
+        desc='segmenting',
+        total=source.length,
+        unit='frame',
+        mininterval=progress_interval(),
+    )
+    with bar:
+        for frame, result in bar:
+            results.add(frame, result)
+            if stop.number:
+                break
+
+
+def main(arguments=None):
+    args = parse_args(arguments)
+    # damaged files are reported by us, in one line
+    os.environ.setdefault('OPENCV_FFMPEG_LOGLEVEL', '-8')
+    cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
+    with warnings.catch_warnings():
+        warnings.showwarning = lambda message, *rest: tqdm.write(f'warning: {message}', sys.stderr)
+        run(args)
+
+
+def run(args):
+    """Do what the options say."""
+    cfg = load_config(args.config, args.cfg_options)
+    task, info = find_task(cfg.get('task')), find_dataset(cfg.data.name)
+    source, frames = open_input(args)
+    logger = get_root_logger(log_level=cfg.log_level)
+    checkpoint = find_checkpoint(args.checkpoint, logger)
+    model = init_model(cfg, checkpoint, args.device, args.allow_pickle, logger)
+    made_of, begin = describe(args, checkpoint, task, info), time.monotonic()
+    with result_folder(args.out, CONTENTS, made_of, NAMES), StopSignals() as stop:
+        with VideoResults(
+            args.out, info.label_space, source, args.write, args.opacity, task.makes_videos
+        ) as results:
+            write_results(model, source, frames, results, stop, logger)
+            files = results.close()
+        made_of.update(frames=results.length, interrupted=bool(stop.number))
+    if stop.number:
+        sys.stderr.write(
+            f'stopped by {signal.Signals(stop.number).name} after {results.length} frames; '
+            f'{args.out} holds them, with all files finished\n'
+        )
+        raise SystemExit(128 + stop.number)
+    report(args, source, results, files, time.monotonic() - begin)
+
+
+def report(args, source, results, files, seconds):
+    """Say where everything is."""
+    print(
+        f'{results.length} frames of {source.reader.name} in {seconds:.1f} s '
+        f'({results.length / seconds:.2g} per second)'
+    )
+    for kind, paths in files.items():
+        note = ''
+        if kind == 'video':
+            sound = 'with sound' if results.video.has_sound else 'without sound'
+            note = f' ({results.video.fps:.4g} frames per second, {sound})'
+        elif kind == 'json' and 'images' not in files and not results.names_files:
+            note = f' (they name images that --write images writes to {args.out / "images"})'
+        print(f'{kind}: {", ".join(map(str, paths))}{note}')
+
+
+if __name__ == '__main__':
+    with report_input_errors():
+        main()
