@@ -55,7 +55,8 @@ def write(folder, frames, **options):
     writer = CocoWriter(folder, STEP, info=dict(description='a street'), **options)
     for index, frame in enumerate(frames):
         number = 4 + 2 * index
-        frame.write(writer, number, f'000000_{number:06d}', f'{number}.jpg')
+        name = f'000000_{number:06d}'
+        frame.write(writer, number, name, f'{name}.jpg')
     return writer.close()
 
 
@@ -104,11 +105,25 @@ def test_panoptic_files_follow_the_rules(tmp_path):
 
 
 def test_mmdet_loads_the_panoptic_file(tmp_path, monkeypatch, capsys):
-    write(tmp_path, street())
+    frames = street()
+    write(tmp_path, frames)
     monkeypatch.setattr(coco_panoptic, 'panopticapi', coco_panoptic)  # it is only asked for
-    loaded = coco_panoptic.COCOPanoptic(str(tmp_path / 'coco_panoptic.json'))
-    assert loaded.imgs[1]['segm_file'] == '000000_000004.png'
-    assert len(loaded.imgToAnns[3]) == 4 and loaded.catToImgs[PERSON + 1] == [2]
+    dataset = coco_panoptic.CocoPanopticDataset(
+        str(tmp_path / 'coco_panoptic.json'),
+        pipeline=[],
+        classes=[STEP.classes[label] for label in (*STEP.thing_ids, *STEP.stuff_ids)],
+        img_prefix=str(tmp_path / 'images'),
+        seg_prefix=str(tmp_path / 'coco_panoptic'),
+        test_mode=True,  # else it passes over images as small as these
+    )
+    assert len(dataset) == 3
+    for index, frame in enumerate(frames):
+        annotation = dataset.get_ann_info(index)
+        cars = np.isin(frame.instance, (2, 7)).any() and len(annotation['labels'])
+        assert cars == (1, 2, 3)[index] == len(annotation['bboxes'])
+        ids = by_id(tmp_path / 'coco_panoptic' / f'000000_{4 + 2 * index:06d}.png')
+        assert {mask['id'] for mask in annotation['masks']} == set(np.unique(ids)) - {0}
+    assert dataset.coco.imgs[1]['segm_file'] == '000000_000004.png'
 
 
 def test_objects_without_a_track_stay_apart(tmp_path):
@@ -137,7 +152,7 @@ def test_pycocotools_reads_the_instances(tmp_path, capsys):
     write(tmp_path, frames)
     coco = COCO(str(tmp_path / 'coco_instances.json'))
     assert {coco.cats[i]['name'] for i in coco.getCatIds()} == {'person', 'car'}
-    assert coco.loadImgs(2)[0]['file_name'] == '6.jpg'
+    assert coco.loadImgs(2)[0]['file_name'] == '000000_000006.jpg'
     for image, frame in enumerate(frames, 1):
         rest = np.isin(frame.semantic, STEP.thing_ids)
         for annotation in coco.loadAnns(coco.getAnnIds(image)):
@@ -156,9 +171,8 @@ def test_tracks_over_the_video(tmp_path):
     frames = street()
     write(tmp_path, frames)
     content = load(tmp_path, 'youtube_vis')
-    assert content['videos'] == [
-        dict(id=1, width=20, height=12, length=3, file_names=['4.jpg', '6.jpg', '8.jpg'])
-    ]
+    names = [f'000000_00000{number}.jpg' for number in (4, 6, 8)]
+    assert content['videos'] == [dict(id=1, width=20, height=12, length=3, file_names=names)]
     person, car = content['annotations']
     assert (person['track_id'], person['category_id'], person['score']) == (2, PERSON + 1, 0.6)
     assert (person['first_frame'], person['last_frame']) == (6, 6)

@@ -203,7 +203,7 @@ class StopSignals:
 
 def describe(args, checkpoint, task, info):
     """What the results are made of."""
-    options = ('input', 'start', 'end', 'stride', 'resize', 'sequence')
+    options = ('input', 'start', 'end', 'stride', 'resize', 'sequence', 'write')
     return dict(
         config=args.config,
         cfg_options=args.cfg_options,
@@ -218,7 +218,7 @@ def describe(args, checkpoint, task, info):
 
 
 def write_results(model, source, frames, results, stop, logger):
-    """Segment frame by frame until the source ends or a signal comes."""
+    """Segment frame by frame; whether a signal came before the source ended."""
     segmented = segment_frames(model, frames)
     with blame_config('the first frame', logger):
         segmented = itertools.chain([next(segmented)], segmented)
@@ -233,7 +233,8 @@ def write_results(model, source, frames, results, stop, logger):
         for frame, result in bar:
             results.add(frame, result)
             if stop.number:
-                break
+                return True
+    return False
 
 
 def main(arguments=None):
@@ -259,10 +260,10 @@ def run(args):
         with VideoResults(
             args.out, info.label_space, source, args.write, args.opacity, task.makes_videos
         ) as results:
-            write_results(model, source, frames, results, stop, logger)
+            interrupted = write_results(model, source, frames, results, stop, logger)
             files = results.close()
-        made_of.update(frames=results.length, interrupted=bool(stop.number))
-    if stop.number:
+        made_of.update(frames=results.length, interrupted=interrupted)
+    if interrupted:
         sys.stderr.write(
             f'stopped by {signal.Signals(stop.number).name} after {results.length} frames; '
             f'{args.out} holds them, with all files finished\n'

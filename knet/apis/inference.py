@@ -140,7 +140,7 @@ def segment_frames(
         if frame.original_size != size:
             raise InputError(
                 f'frame {source.number} has the size {frame.original_size}, the first frame {size} '
-                '(height, width); segment it as another video'
+                '(height, width); segment it as another video, or give all one size (--resize)'
             )
         with _blame_size(source):
             result, state = model.step(frame, state)

@@ -107,6 +107,14 @@ def test_times_of_a_video_whose_rate_varies(tmp_path):
     assert [frame.number for frame in late] == [21, 22, 23, 24]
 
 
+def test_videos_of_phones_are_upright(video, tmp_path):
+    """Held upright, they note that the picture is to be turned."""
+    command = [imageio_ffmpeg.get_ffmpeg_exe(), '-loglevel', 'error', '-display_rotation', '90']
+    subprocess.run([*command, '-i', video, '-c', 'copy', tmp_path / 'phone.mp4'], check=True)
+    source = VideoSource(tmp_path / 'phone.mp4', start=3, end=5)
+    assert shown(source) == [3, 4] and next(iter(source)).image.shape == (*SIZE[::-1], 3)
+
+
 def test_a_folder_in_the_order_of_its_names(tmp_path):
     for number in range(12):
         write_png(tmp_path / f'frame_{number}.png', grey(number))
