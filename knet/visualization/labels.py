@@ -99,7 +99,7 @@ def _find_room(mask: np.ndarray, step: int) -> Room:
     _, parts, stats, centres = cv2.connectedComponentsWithStats(mask)
     part = parts[y, x]
     centre = centres[part].round().astype(int)
-    if parts[centre[1], centre[0]] == part and depth[centre[1], centre[0]] > depth[y, x] / 2:
+    if depth[centre[1], centre[0]] > depth[y, x] / 2:
         x, y = centre
     return Room(
         (left + int(x) - 1) * step + step // 2,
@@ -179,4 +179,4 @@ def _write(picture: np.ndarray, text: str, box: Box, scale: float) -> None:
     white, dark = (
         mask[: len(ground), : ground.shape[1], None] / 255 for mask in (letters, outline)
     )
-    ground[:] = (ground * (1 - dark)) * (1 - white) + 255 * white
+    ground[:] = ground * (1 - dark) * (1 - white) + 255 * white
