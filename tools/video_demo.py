@@ -241,7 +241,8 @@ def main(arguments=None):
     args = parse_args(arguments)
     # damaged files are reported by us, in one line
     os.environ.setdefault('OPENCV_FFMPEG_LOGLEVEL', '-8')
-    cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
+    set_level = getattr(cv2, 'setLogLevel', None) or cv2.utils.logging.setLogLevel  # 4 or 5
+    set_level(0)
     with warnings.catch_warnings():
         warnings.showwarning = lambda message, *rest: tqdm.write(f'warning: {message}', sys.stderr)
         run(args)

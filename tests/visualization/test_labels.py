@@ -26,7 +26,7 @@ def test_words_can_be_read_on_any_ground(ground):
     picture = written((200, 400), {1: np.s_[50:150, 100:300]}, lambda *_: ('car 12',), ground)[1]
     if ground == 255:
         picture = picture[60:140]
-    assert picture.max() == 255 and picture.min() < 20
+    assert picture.max() > 230 and picture.min() < 50
 
 
 def test_words_stand_on_their_segment_and_the_rest_stays():
