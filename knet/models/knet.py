@@ -13,6 +13,7 @@ from torch import Tensor
 from knet.label_space import LabelSpace
 from knet.models.kernels.kernel_set import KernelSet
 from knet.models.kernels.stage import StageOutput
+from knet.models.mask_grid import MaskGrid
 from knet.models.matching.targets import ImageTargets, prepare_targets
 from knet.models.panoptic_fusion import (
     Candidates,
@@ -20,7 +21,6 @@ from knet.models.panoptic_fusion import (
     Segments,
     fill_with_stuff,
     merge,
-    rescale_masks,
     select_kernels,
 )
 from knet.structures import Frame, FrameBatch, FrameResult, SegmentRows, VideoState, to_device
@@ -149,7 +149,8 @@ class KNet(BaseModule):
         chosen = select_kernels(scores, self.kernel_set, self.fusion.max_per_img)
         mask_logits = output.predictions['masks'][:, chosen.kernels]
         mask_logits = self.roi_head.mask_head[-1].upsample({'masks': mask_logits})['masks'][0]
-        masks = rescale_masks(mask_logits, frame.image.shape[-2:], frame.size, frame.original_size)
+        padded_size = (frame.image.shape[-2], frame.image.shape[-1])
+        masks = MaskGrid(mask_logits.sigmoid(), padded_size, frame.size, frame.original_size)
         candidates = Candidates(masks, chosen)
         segments = merge(candidates, self.fusion)
         return segments, fill_with_stuff(segments, candidates)

@@ -7,13 +7,12 @@ apart.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Sequence
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from knet.models.kernels.kernel_set import KernelSet
+from knet.models.mask_grid import MaskGrid
 from knet.structures import VOID, Rows
 
 
@@ -58,10 +57,9 @@ class ScoredKernels(Rows):
 
 @dataclass
 class Candidates:
-    """What is merged: `rows`, and their mask probabilities (M, H, W) on the original image's
-    grid."""
+    """What is merged: `rows`, and the probabilities of their masks."""
 
-    masks: Tensor
+    masks: MaskGrid
     rows: ScoredKernels
 
 
@@ -84,34 +82,6 @@ class Segments:
 
     map: Tensor
     rows: SegmentTable
-
-
-def rescale_masks(
-    mask_logits: Tensor,
-    padded_size: Sequence[int],
-    size: Sequence[int],
-    original_size: Sequence[int],
-) -> Tensor:
-    """Mask probabilities on the grid of the original image.
-
-    The published steps: probabilities of the *upsampled* logits are resized to the padded input,
-    cropped, and resized to the original image.
-
-    Args:
-        mask_logits: (M, h, w), upsampled as in training.
-        padded_size: (height, width) of the network input.
-        size: (height, width) of the image in it.
-        original_size: (height, width) of the image before it was resized.
-
-    Returns:
-        (M, *original_size), 0..1.
-    """
-    masks = mask_logits[None].sigmoid()
-    masks = F.interpolate(masks, tuple(padded_size), mode='bilinear', align_corners=False)
-    masks = masks[..., : size[0], : size[1]]
-    if tuple(size) != tuple(original_size):
-        masks = F.interpolate(masks, tuple(original_size), mode='bilinear', align_corners=False)
-    return masks[0]
 
 
 def select_kernels(scores: Tensor, kernel_set: KernelSet, max_per_img: int) -> ScoredKernels:
@@ -153,13 +123,15 @@ def merge_joint(candidates: Candidates, options: FusionOptions) -> Segments:
         Segments in falling order of score.
     """
     rows, masks = candidates.rows, candidates.masks
-    owner = (rows.scores[:, None, None] * masks).argmax(0)  # (H, W)
+    owner = masks.owners(rows.scores, range(len(rows)))
     kept = torch.bincount(owner.flatten(), minlength=len(rows))
-    own = (masks >= options.mask_thr).flatten(1).sum(1)
+    possible = (kept > 0) & ~(rows.is_thing & (rows.scores < options.instance_score_thr))
+    index = possible.nonzero()[:, 0]
+    own = masks.areas(index.tolist(), options.mask_thr)
     # compared as kept / own < thr in the published code: the division of integers in float64
-    share = kept.double() / own.clamp(min=1)
-    accepted = (kept > 0) & (own > 0) & ~(share < options.overlap_thr)
-    accepted &= ~(rows.is_thing & (rows.scores < options.instance_score_thr))
+    share = kept[index].double() / own.clamp(min=1)
+    accepted = torch.zeros_like(possible)
+    accepted[index] = (own > 0) & ~(share < options.overlap_thr)
     order = rows.scores.argsort(descending=True, stable=True)
     chosen = order[accepted[order]]
     table = torch.zeros(len(rows), dtype=torch.long, device=owner.device)
@@ -176,27 +148,28 @@ def merge_things_first(candidates: Candidates, options: FusionOptions) -> Segmen
     Returns:
         Segments: things, then stuff, each in falling order of score.
     """
-    rows, masks = candidates.rows, candidates.masks > options.mask_thr
+    rows, masks = candidates.rows, candidates.masks
     num_things = int(rows.is_thing.sum())
-    result = torch.zeros(masks.shape[-2:], dtype=torch.long, device=masks.device)
+    result = torch.zeros(masks.original_size, dtype=torch.long, device=rows.scores.device)
     chosen = []
     for i in range(num_things):
         if rows.scores[i] < options.instance_score_thr:
             break
-        area = masks[i].sum()
-        free = masks[i] & (result == 0)
+        mask = masks.read(i) > options.mask_thr
+        area = mask.sum()
+        free = mask & (result == 0)
         if area == 0 or (area - free.sum()) / area > options.iou_thr:
             continue
         chosen.append(i)
         result[free] = len(chosen)
     for i in range(num_things, len(masks)):
-        free = masks[i] & (result == 0)
+        free = (masks.read(i) > options.mask_thr) & (result == 0)
         if free.sum() < max(options.stuff_max_area, 1):
             continue
         chosen.append(i)
         result[free] = len(chosen)
     return _segments(
-        result, torch.tensor(chosen, dtype=torch.long, device=masks.device), candidates
+        result, torch.tensor(chosen, dtype=torch.long, device=result.device), candidates
     )
 
 
@@ -228,10 +201,8 @@ def fill_with_stuff(segments: Segments, candidates: Candidates) -> Tensor:
     empty = segments.map == 0
     if not len(stuff):  # a label space of things alone
         return semantic.masked_fill(empty, VOID)
-    scores = candidates.rows.scores[stuff, None]
-    best = (scores * candidates.masks[stuff][:, empty]).argmax(0)
-    semantic[empty] = candidates.rows.labels[stuff][best]
-    return semantic
+    best = candidates.masks.owners(candidates.rows.scores, stuff.tolist(), region=empty)
+    return torch.where(empty, candidates.rows.labels[best], semantic)
 
 
 def segment_boxes(segment_map: Tensor, num_segments: int) -> Tensor:

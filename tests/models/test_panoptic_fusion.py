@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from knet.models.kernels.kernel_set import KernelSet
+from knet.models.mask_grid import MaskGrid
 from knet.models.panoptic_fusion import (
     Candidates,
     FusionOptions,
@@ -24,7 +25,7 @@ def candidates(*rows, num_things=1):
     masks, scores, labels = zip(*rows)
     numbers = torch.arange(len(rows))
     return Candidates(
-        torch.stack(masks),
+        MaskGrid.of_image(torch.stack(masks)),
         ScoredKernels(
             torch.tensor(scores), torch.tensor(labels), numbers + 10, numbers < num_things
         ),
