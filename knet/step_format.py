@@ -181,7 +181,7 @@ def is_whole_jpeg(content: bytes) -> bool:
     while content.startswith(JPEG_BEGIN) and content[place : place + 1] == b'\xff':
         marker = content[place + 1 : place + 2]
         if marker == b'\xda':  # the pixels; a thumbnail with an end of its own lies before them
-            return JPEG_END in content[place:]
+            return content.find(JPEG_END, place) >= 0
         place += 2 + int.from_bytes(content[place + 2 : place + 4], 'big')
     return False
 

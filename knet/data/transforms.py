@@ -203,10 +203,20 @@ def objects_of_maps(semantic: np.ndarray, instance: np.ndarray, num_thing_classe
         instance: (H, W), instance ids, 0..65535.
         num_thing_classes: T.
     """
-    is_thing = (semantic < num_thing_classes) & (instance > 0)
-    codes = np.where(is_thing, (semantic.astype(np.int64) << 16) | instance, -1)
-    ids = np.unique(codes[is_thing])
-    masks = codes == ids[:, None, None]
+    codes = semantic.astype(np.int32)
+    codes <<= 16
+    codes |= instance
+    codes = codes.ravel()
+    # neighbours mostly belong together: only the runs of equal codes are sorted
+    starts = np.flatnonzero(np.concatenate(([True], codes[1:] != codes[:-1])))
+    run_codes = codes[starts]
+    is_thing = (run_codes >> 16 < num_thing_classes) & (run_codes & 0xFFFF > 0)
+    ids, run_index = np.unique(np.where(is_thing, run_codes, -1), return_inverse=True)
+    number = np.arange(len(ids)) - (ids[0] < 0)  # -1: no object
+    ids = ids[ids >= 0].astype(np.int64)
+    small = np.min_scalar_type(-len(ids) - 1)
+    index = np.repeat(number[run_index].astype(small), np.diff(starts, append=codes.size))
+    masks = index.reshape(semantic.shape) == np.arange(len(ids), dtype=small)[:, None, None]
     return Objects(torch.from_numpy(masks), torch.from_numpy(ids >> 16), torch.from_numpy(ids))
 
 
