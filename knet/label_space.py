@@ -5,10 +5,13 @@ Two numberings exist. *Train ids* are the dataset's own (on disk, in predictions
 id, T..T+S-1 the stuff classes likewise.
 """
 
+import operator
 from dataclasses import dataclass, field
-from typing import Optional, Tuple
+from typing import Any, Callable, Iterable, Optional, Tuple, TypeVar
 
 import numpy as np
+
+T = TypeVar('T')
 
 
 @dataclass(frozen=True)
@@ -22,6 +25,11 @@ class LabelSpace:
         void: Value of unlabelled pixels, in train ids and in model ids alike.
         ignored: A class that says as little as void, where a dataset has one; it is neither thing
             nor stuff and has no model id.
+
+    Lists are taken for tuples.
+
+    Raises:
+        ValueError: the arguments do not fit together.
     """
 
     classes: Tuple[str, ...]
@@ -31,8 +39,17 @@ class LabelSpace:
     ignored: Optional[int] = None
 
     def __post_init__(self):
-        if len(self.palette) != len(self.classes):
-            raise ValueError(f'{len(self.classes)} classes but {len(self.palette)} colours')
+        for name, convert in (
+            ('classes', str),
+            ('thing_ids', operator.index),
+            ('palette', _as_colour),
+        ):
+            object.__setattr__(self, name, _as_tuple(name, getattr(self, name), convert))
+        names = self.classes
+        if not 0 < len(names) < 256 or len(set(names)) < len(names):  # ids and void are bytes
+            raise ValueError(f'classes must be 1 to 255 different names, got {names}')
+        if len(self.palette) != len(names):
+            raise ValueError(f'{len(names)} classes but {len(self.palette)} colours')
         allowed = set(range(self.num_classes)) - {self.ignored}
         if (
             tuple(sorted(set(self.thing_ids))) != tuple(self.thing_ids)
@@ -77,6 +94,22 @@ class LabelSpace:
         table = np.zeros((256, 3), np.uint8)
         table[: self.num_classes] = self.palette
         return table
+
+
+def _as_tuple(name: str, values: Any, convert: Callable[[Any], T]) -> Tuple[T, ...]:
+    if isinstance(values, str) or not isinstance(values, Iterable):
+        raise ValueError(f'{name} must be a tuple, got {values!r} (one of a single entry: (3,))')
+    try:
+        return tuple(convert(value) for value in values)
+    except TypeError as error:
+        raise ValueError(f'{name} cannot be {values!r}: {error}') from None
+
+
+def _as_colour(values: Any) -> Tuple[int, int, int]:
+    colour = tuple(map(operator.index, values))
+    if len(colour) != 3 or min(colour) < 0 or max(colour) > 255:
+        raise ValueError(f'a colour of the palette is (R, G, B) of 0..255, got {values!r}')
+    return colour
 
 
 STEP = LabelSpace(

@@ -163,3 +163,34 @@ def test_mistyped_paths(step):
     assert_one_line_error(check(step / 'video_sequence'), 'is no prepared set', 'DATASET.md')
     assert_one_line_error(check(step / 'nothing'), 'is no prepared set')
     assert_one_line_error(check(step, '--nproc', 0), '--nproc must be at least 1')
+
+
+OWN_SET = """
+from knet.data import DatasetInfo, register_dataset
+from knet.data.layouts import StepLayout
+from knet.label_space import LabelSpace
+
+SPACE = LabelSpace(('track', 'train'), (1,), ((90, 90, 90), (200, 0, 0)))
+register_dataset(DatasetInfo('rail', SPACE, StepLayout(), 'data/rail'))
+"""
+
+
+def test_classes_of_ones_own(tmp_path):
+    """The module of --import registers the set of --dataset, as custom_imports of a config does."""
+    (tmp_path / 'rail_set.py').write_text(OWN_SET)
+    (tmp_path / 'broken_set.py').write_text(OWN_SET.replace('(1,)', '1'))
+    draw_frame(tmp_path, 0, 0, (1, 5, 20))
+    path = dict(PYTHONPATH=str(tmp_path))
+
+    def check(*args):
+        return run_tool('misc/check_dataset', tmp_path, *args, **path)
+
+    done = check('--dataset', 'rail', '--import', 'rail_set')
+    assert done.returncode == 0 and 'classes: rail' in done.stdout, done.stderr
+    assert cells(done, ['1'])[1:5] == ['train*', '25.00', '1', '1']
+    assert_one_line_error(check('--dataset', 'rail'), "unknown data set 'rail'", '--import')
+    assert_one_line_error(check('--import', 'rail_set'), '--dataset', 'registers rail')
+    assert_one_line_error(check('--import', 'rail_sets'), "'rail_sets'", 'PYTHONPATH')
+    assert_one_line_error(
+        check('--dataset', 'rail', '--import', 'broken_set'), 'broken_set', 'thing_ids', '(3,)'
+    )

@@ -1,7 +1,7 @@
 """Check a prepared set, in STEP layout or in that of Cityscapes-STEP, and show what is in it.
 
-    python tools/misc/check_dataset.py ROOT [--nproc N] [--gap N] [--classes step|waymo]
-                                       [--plot FILE]
+    python tools/misc/check_dataset.py ROOT [--nproc N] [--gap N] [--plot FILE]
+                                       [--classes step|waymo | --dataset NAME [--import MODULE]]
 
 Reads every image and map. Errors, which make the exit status 1: an image without map or the
 reverse, a damaged file, image and map of different sizes, a class id out of range, maps of
@@ -10,7 +10,6 @@ object ids are only counted: they occur in good sets.
 """
 
 import argparse
-import importlib
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
@@ -21,7 +20,7 @@ import numpy as np
 from terminaltables import AsciiTable
 from tqdm import tqdm
 
-from knet.data import FrameRecord, Layout, find_dataset
+from knet.data import FrameRecord, Layout, find_dataset, import_datasets
 from knet.data.base import check_classes, check_size, read_image
 from knet.data.layouts import CityscapesLayout, StepLayout
 from knet.errors import InputError, report_input_errors
@@ -350,10 +349,15 @@ def main() -> None:
         help='step (default) or the 29 native classes of Waymo',
     )
     parser.add_argument(
-        '--dataset', metavar='NAME', help='record of knet/data/catalogue.py: its layout and classes'
+        '--dataset',
+        metavar='NAME',
+        help='data set as configs name it: its layout and classes (with --import one of your own)',
     )
     parser.add_argument(
-        '--import', dest='module', metavar='MODULE', help='module that registers the data set'
+        '--import',
+        dest='module',
+        metavar='MODULE',
+        help='module that registers the data set of --dataset, as custom_imports of a config does',
     )
     parser.add_argument(
         '--gap',
@@ -372,12 +376,12 @@ def main() -> None:
     if args.nproc < 1:
         raise InputError(f'--nproc must be at least 1, got {args.nproc}')
     if args.module:
-        try:
-            importlib.import_module(args.module)
-        except ImportError as error:
+        names = import_datasets(args.module)
+        if not args.dataset:
             raise InputError(
-                f'--import {args.module}: {error}; is its folder on the PYTHONPATH?'
-            ) from None
+                f'--import {args.module}: name the set to check with --dataset; the module '
+                f'registers {", ".join(names) or "none"}'
+            )
     info = find_dataset(args.dataset) if args.dataset else None
     print(f'classes: {args.dataset or args.classes}')
     space = info.label_space if info else SPACES[args.classes]
