@@ -1,223 +1,359 @@
-#!/usr/bin/env python
-"""Measure the speed and the memory of the evaluation on frames made for it (street-like maps,
-375x1242).
+"""Measure where the time goes: in testing, training, loading, evaluating and starting.
 
-Layout "step" is what our own test writes; layout "pair" and the ground truth are compressed as
-other programs do by default (level 6), which takes longer to decode.
+    python tools/benchmark.py {test,train,data,eval,start} [--json FILE] [--compare FILE]
 
-    python tools/benchmark_evaluation.py
-    python tools/benchmark_evaluation.py --frames 400 --layout pair
+Data and objects are made up. Times are medians after a warm-up, in milliseconds: of the wall clock,
+and of the processor (all threads together). Compare ratios within a run: machines differ, and one
+machine from hour to hour.
 """
 
 import argparse
+import contextlib
+import io
+import json
 import os
 import resource
+import subprocess
 import sys
 import tempfile
 import time
 from pathlib import Path
+from statistics import median
+from typing import Any, Callable, Dict, Iterator, List, Optional, Sequence
 
 import cv2
 import numpy as np
+from terminaltables import AsciiTable
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+from knet.errors import InputError, report_input_errors
+from knet.options import at_least
 
-from knet.errors import report_input_errors  # noqa: E402
-from knet.evaluation import VideoPanopticEvaluator, evaluate_folders  # noqa: E402
-from knet.evaluation.folders import pair_folders, read_frame  # noqa: E402
-from knet.step_format import frame_name, read_png, write_panoptic, write_png  # noqa: E402
-
-HEIGHT, WIDTH = 375, 1242
-ROAD, SIDEWALK, BUILDING, POLE, SIGN, VEGETATION, TERRAIN, SKY, PERSON, CAR, VOID = (
-    0,
-    1,
-    2,
-    5,
-    7,
-    8,
-    9,
-    10,
-    11,
-    13,
-    255,
+ROOT = Path(__file__).resolve().parents[1]
+R50 = (
+    'configs/det/video_knet_kitti_step/'
+    'video_knet_s3_r50_rpn_1x_kitti_step_sigmoid_stride2_mask_embed_link_ffn_joint_train.py'
 )
-NUM_SEQUENCES = 4
-USUAL_PNG = (cv2.IMWRITE_PNG_COMPRESSION, 6)
+PROGRAMS = ('train', 'test', 'video_demo', 'report', 'visualize', 'eval_dstq_step')
 
 
-def street(rng: np.random.RandomState, num_objects: int = 12) -> dict:
-    """A random street: outlines of the stuff classes, and cars and people with their paths."""
-    x = np.arange(4 * WIDTH)
-    waves = [
-        sum(
-            rng.uniform(2, 12) * np.sin(x / rng.uniform(8, 90) + rng.uniform(0, 7))
-            for _ in range(4)
+class Clock:
+    """Takes the time of parts.
+
+    Args:
+        wait: Called before each look at the clock: waits for what a GPU has yet to do.
+    """
+
+    def __init__(self, wait: Callable[[], None] = lambda: None):
+        self.wait = wait
+        self.times: Dict[str, List[Sequence[float]]] = {}
+
+    @contextlib.contextmanager
+    def __call__(self, part: str) -> Iterator[None]:
+        self.wait()
+        begin = time.perf_counter(), time.process_time()
+        yield
+        self.wait()
+        spent = time.perf_counter() - begin[0], time.process_time() - begin[1]
+        self.times.setdefault(part, []).append(spent)
+
+    def table(self, warm_up: int = 0, per: float = 1) -> Dict[str, Dict[str, float]]:
+        """Medians of each part without the first ones, in ms, divided by `per`."""
+        return {
+            part: {
+                name: 1000 * median(column[warm_up:] or column) / per
+                for name, column in zip(('wall', 'cpu'), map(list, zip(*times)))
+            }
+            for part, times in self.times.items()
+        }
+
+
+def parse_args(arguments: Optional[Sequence[str]] = None) -> argparse.Namespace:
+    """The options; None takes the command line of the process."""
+    parser = argparse.ArgumentParser(description='Measure where the time goes')
+    subparsers = parser.add_subparsers(dest='what', required=True)
+    for name, function in BENCHMARKS.items():
+        part = subparsers.add_parser(name, help=function.__doc__.split('\n')[0])
+        part.add_argument('--json', type=Path, metavar='FILE', help='also write the times')
+        part.add_argument(
+            '--compare', type=Path, metavar='FILE', help='of an earlier --json: show the ratio'
         )
-        for _ in range(4)
-    ]
-    return {
-        'waves': waves,
-        'objects': [
-            dict(
-                label=CAR if rng.rand() < 0.7 else PERSON,
-                x=rng.uniform(0, WIDTH),
-                y=rng.uniform(190, 310),
-                vx=rng.uniform(-6, 6),
-                size=rng.uniform(14, 60),
-                instance=i + 1,
+        if name == 'start':
+            continue
+        part.add_argument(
+            '--frames',
+            type=at_least(1),
+            default=FRAMES[name],
+            metavar='N',
+            help='(default: %(default)s)',
+        )
+        part.add_argument(
+            '--threads',
+            type=at_least(1),
+            default=1,
+            metavar='N',
+            help='of NumPy, OpenCV and torch (default: 1)',
+        )
+        if name in ('test', 'train'):
+            part.add_argument(
+                '--config', default=str(ROOT / R50), help='(default: Video K-Net R-50)'
             )
-            for i in range(num_objects)
-        ],
-    }
-
-
-def draw(scene: dict, t: int, shift: int = 0, grow: float = 1.0, ids=None):
-    """Class map, uint8, and instance map, int32, of frame t; `shift` and `grow` make a prediction
-    of it."""
-    x = np.arange(WIDTH) + 4 * t + shift
-    y = np.arange(HEIGHT)[:, None]
-    sky, trees, walk, road = (wave[x] for wave in scene['waves'])
-    semantic = np.full((HEIGHT, WIDTH), BUILDING, np.uint8)
-    semantic[y < 70 + sky] = SKY
-    semantic[(y > 90 + trees) & (y < 190) & ((x // 170) % 2 == 0)] = VEGETATION
-    semantic[y > 195 + walk / 2] = TERRAIN
-    semantic[y > 215 + walk / 3] = SIDEWALK
-    semantic[y > 235 + road / 3] = ROAD
-    semantic[(x % 260 < 5) & (y > 60) & (y < 250)] = POLE
-    semantic[(x % 260 < 24) & (y > 60) & (y < 84)] = SIGN
-    instance = np.zeros((HEIGHT, WIDTH), np.int32)
-    for item in scene['objects']:
-        centre = (int(item['x'] + item['vx'] * t + shift) % WIDTH, int(item['y']))
-        axes = (
-            int(item['size'] * grow),
-            int(item['size'] * grow * (0.6 if item['label'] == CAR else 2)),
-        )
-        cv2.ellipse(semantic, centre, axes, 0, 0, 360, item['label'], -1)
-        cv2.ellipse(
-            instance,
-            centre,
-            axes,
-            0,
-            0,
-            360,
-            item['instance'] if ids is None else ids(item['instance'], t),
-            -1,
-        )
-    return semantic, instance
-
-
-def ragged(semantic: np.ndarray, instance: np.ndarray, rng: np.random.RandomState, pitch: int):
-    """Move the outlines by up to 4 pixels to and fro, at random points `pitch` pixels apart."""
-    size = (HEIGHT // pitch, WIDTH // pitch)
-    field = [
-        cv2.resize(rng.uniform(-4, 4, size).astype(np.float32), (WIDTH, HEIGHT)) for _ in range(2)
-    ]
-    rows, columns = np.mgrid[:HEIGHT, :WIDTH]
-    rows = np.clip(rows + field[0].astype(int), 0, HEIGHT - 1)
-    columns = np.clip(columns + field[1].astype(int), 0, WIDTH - 1)
-    return semantic[rows, columns], instance[rows, columns]
-
-
-def make_frames(root: Path, num_frames: int, layout: str) -> None:
-    """Write ground truth and predictions of a few sequences below `root`."""
-    for sequence in range(NUM_SEQUENCES):
-        rng = np.random.RandomState(sequence)
-        scene = street(rng)
-        for t in range(
-            num_frames * sequence // NUM_SEQUENCES, num_frames * (sequence + 1) // NUM_SEQUENCES
-        ):
-            semantic, instance = ragged(*draw(scene, t), rng, 32)
-            semantic[350:, 400:800], instance[350:, 400:800] = VOID, 0
-            name = frame_name(sequence, t)
-            rgb = np.dstack([instance & 255, instance >> 8, semantic]).astype(np.uint8)
-            write_png(root / 'gt' / f'{name}_panoptic.png', rgb, USUAL_PNG)
-            semantic, instance = ragged(
-                *draw(scene, t, 2, 0.95, lambda i, t: i + 300 * (t // 25)), rng, 16
+            part.add_argument('--device', help='(default: the first GPU, or the CPU)')
+            part.add_argument('--cfg-options', nargs='+', default=[], metavar='KEY=VALUE')
+        if name == 'test':
+            part.add_argument(
+                '--objects', type=at_least(0), default=50, metavar='N', help='(default: 50)'
             )
-            folder = root / 'result' / 'panoptic' / str(sequence)
-            if layout == 'step':
-                write_panoptic(folder / f'{name}.png', semantic, instance)
-            else:
-                write_png(folder / f'{name}_cat.png', semantic.astype(np.uint16), USUAL_PNG)
-                write_png(folder / f'{name}_ins.png', instance.astype(np.uint16), USUAL_PNG)
+    return parser.parse_args(arguments)
 
 
-def time_parts(root: Path) -> dict:
-    """Milliseconds per frame of the parts of an evaluation, one after the other."""
-    frames = pair_folders(root / 'result', root / 'gt')
-    spent = dict.fromkeys(('decoding alone', 'reading', 'histogram', 'metric'), 0.0)
+def load_set(args: argparse.Namespace, folder: str, sequences: int = 1, objects: int = 12) -> Any:
+    """Config whose data are made-up videos of `args.frames` frames."""
+    from benchmark_frames import make_videos
+    from mmcv import DictAction
 
-    def clock(part, call, *args):
-        start = time.perf_counter()
-        value = call(*args)
-        spent[part] += time.perf_counter() - start
-        return value
+    from knet.apis import load_config
 
-    evaluator = VideoPanopticEvaluator()
-    for files in frames:
-        for path in (files.gt, *files.pred):
-            clock('decoding alone', read_png, path)
-        maps = clock('reading', read_frame, files)
-        counts = clock('histogram', evaluator.count, files.sequence, files.frame, maps)
-        clock('metric', evaluator.add_counts, files.sequence, files.frame, counts)
-    clock('metric', evaluator.result)
-    return {part: 1000 * seconds / len(frames) for part, seconds in spent.items()}
+    options = DictAction._parse_iterable
+    pairs = dict(item.split('=', 1) for item in getattr(args, 'cfg_options', []))
+    cfg = load_config(args.config, {key: options(value) for key, value in pairs.items()})
+    make_videos(Path(folder), sequences, args.frames, objects)
+    cfg.data.root = folder
+    return cfg
 
 
-def time_whole(root: Path, nproc: int, num_frames: int, repeat: int) -> float:
-    """Milliseconds per frame of `evaluate_folders`, the best of some runs."""
-    best = float('inf')
-    for _ in range(repeat):
-        start = time.perf_counter()
-        evaluate_folders(root / 'result', root / 'gt', nproc=nproc, progress=False)
-        best = min(best, time.perf_counter() - start)
-    return 1000 * best / num_frames
+def clock_for(device: Any) -> Clock:
+    """A clock that waits for a GPU."""
+    import torch
+
+    return Clock(torch.cuda.synchronize) if device.type == 'cuda' else Clock()
 
 
-def report(root: Path, num_frames: int, layout: str, repeat: int) -> None:
-    """Make the frames, measure and print."""
-    make_frames(root, num_frames, layout)
-    cores = os.sched_getaffinity(0)
-    os.sched_setaffinity(0, {min(cores)})
-    parts = min((time_parts(root) for _ in range(repeat)), key=lambda found: sum(found.values()))
-    one = time_whole(root, 1, num_frames, repeat)
-    os.sched_setaffinity(0, cores)
-    print(
-        f'{num_frames} frames of {HEIGHT}x{WIDTH}, layout {layout}, STQ and VPQ for k = 1 2 3 4, '
-        'one core, ms per frame:'
+def time_test(args: argparse.Namespace) -> Dict[str, Any]:
+    """Testing: the whole loop, and its parts one after the other."""
+    import torch
+
+    from knet.apis import init_model, test_sequences
+    from knet.data import build_test_dataset, build_test_loader
+    from knet.structures import to_device
+    from knet.tasks import find_task
+
+    torch.set_num_threads(args.threads)
+    with tempfile.TemporaryDirectory() as folder, torch.no_grad():
+        cfg = load_set(args, folder, objects=args.objects)
+        model = init_model(cfg, device=args.device)
+        clock, task = clock_for(model.device), find_task(cfg.task)
+        dataset = build_test_dataset(cfg.data, 'val')
+        plant_results(model, dataset)
+        state = model.new_state()
+        for index, record in enumerate(dataset.records):
+            with clock('reading'):
+                frame = dataset[index][0]
+            with clock('network'):
+                images = to_device(frame.image[None], model.device)
+                initial = model.rpn_head(model.extract_feat(images))
+                output = model.roi_head(initial, state.kernels)[-1]
+            with clock('merge'):
+                merged = model.merge(output, frame)
+            with clock('ids and result'):
+                ids, state = model.identify(merged[0], output, state)
+                result = model.make_result(*merged, ids)
+            with clock('writing'):
+                task.write(Path(folder) / 'parts', record, result)
+        loader = build_test_loader(dataset, 0)  # so that its work counts too
+        with clock('all frames'), contextlib.redirect_stderr(io.StringIO()):
+            test_sequences(model, loader, Path(folder) / 'whole', task)
+        parts = clock.table(warm_up=1)
+        whole = {k: v / len(dataset) for k, v in parts.pop('all frames').items()}
+        parts['whole loop'] = whole
+        ratio = {f'whole loop / network, {k}': whole[k] / parts['network'][k] for k in whole}
+    return dict(ms=parts, ratios=ratio, device=str(model.device))
+
+
+def plant_results(model: Any, dataset: Any) -> None:
+    """Let a model with random weights predict the ground truth of its frames, one after the other,
+    over and over: after all its work its last masks and classes are replaced."""
+    import torch
+
+    truths = [dataset.read_truth(record) for record in dataset.records]
+    forward, space, kernels = model.roi_head.forward, dataset.label_space, model.kernel_set
+    calls = iter(range(10**9))
+
+    def planted(initial: Any, previous: Any = None) -> Any:
+        outputs = forward(initial, previous)
+        last = outputs[-1].predictions
+        semantic, instance = truths[next(calls) % len(truths)]
+        labels = space.train_to_model[semantic]
+        masks = torch.full_like(last['masks'], -6)
+        classes = torch.full_like(last['classes'], -6)
+        height, width = masks.shape[-2:]
+        things = np.unique(np.where(labels < kernels.num_thing_classes, instance, 0))[1:]
+        found = [
+            (k, instance == number) for k, number in enumerate(things[: kernels.num_proposals])
+        ]
+        for j in range(kernels.num_stuff_classes):
+            mask = labels == kernels.num_thing_classes + j
+            found += [(kernels.num_proposals + j, mask)] if mask.any() else []
+        for k, mask in found:
+            share = cv2.resize(
+                mask.astype(np.float32), (width, height), interpolation=cv2.INTER_AREA
+            )
+            masks[0, k] = torch.from_numpy(12 * share - 6)
+            label = int(labels[mask][0])
+            classes[0, k, label] = 3
+        last['masks'], last['classes'] = masks, classes
+        return outputs
+
+    model.roi_head.forward = planted
+
+
+def time_train(args: argparse.Namespace) -> Dict[str, Any]:
+    """Training: a step on a pair of frames, by its parts."""
+    import torch
+    from mmcv.runner import build_optimizer
+
+    from knet.apis.build import build_model
+    from knet.apis.runner import wrap_model
+    from knet.apis.train import set_precision
+    from knet.data import build_train_dataset, build_train_loader
+
+    torch.set_num_threads(args.threads)
+    with tempfile.TemporaryDirectory() as folder:
+        cfg = load_set(args, folder)
+        model = build_model(cfg, pretrained=False)
+        wrapped = wrap_model(model, False, set_precision(cfg)[0]).train()
+        clock = clock_for(next(wrapped.parameters()).device)
+        optimizer = build_optimizer(wrapped, cfg.optimizer)
+        dataset = build_train_dataset(cfg.data, type(model).num_references)
+        for batch in build_train_loader(dataset, 1, 0):
+            with clock('whole step'):
+                with clock('forward and losses'):
+                    loss = wrapped.train_step(batch, optimizer)['loss']
+                with clock('backward'):
+                    optimizer.zero_grad()
+                    loss.backward()
+                with clock('optimizer'):
+                    optimizer.step()
+            if len(clock.times['whole step']) == args.frames:
+                break
+    return dict(ms=clock.table(warm_up=1))
+
+
+def time_data(args: argparse.Namespace) -> Dict[str, Any]:
+    """Loading: a training pair, decoding against everything."""
+    from knet.data import build_train_dataset
+    from knet.data.base import Draw
+    from knet.step_format import read_png
+
+    args.config = str(ROOT / R50)
+    clock = Clock()
+    with tempfile.TemporaryDirectory() as folder:
+        dataset = build_train_dataset(load_set(args, folder).data, 1)
+        for index in range(args.frames):
+            with clock('whole pair'):
+                dataset[Draw(index, (0, index))]
+            record = dataset.records[index]
+            with clock('decoding alone'):
+                for path in 2 * (record.image, *record.truth):
+                    read_png(path)
+    ms = clock.table(warm_up=1)
+    return dict(ms=ms, ratios=ratios(ms, 'whole pair', 'decoding alone'))
+
+
+def time_eval(args: argparse.Namespace) -> Dict[str, Any]:
+    """Evaluating: STQ and VPQ for k = 1 2 3 4, by parts and as a whole."""
+    from benchmark_frames import make_videos
+
+    from knet.evaluation import VideoPanopticEvaluator, evaluate_folders
+    from knet.evaluation.folders import pair_folders, read_frame
+    from knet.step_format import read_png
+
+    clock = Clock()
+    with tempfile.TemporaryDirectory() as folder:
+        make_videos(Path(folder), 4, args.frames, layout='step')
+        results = Path(folder) / 'results'
+        evaluator = VideoPanopticEvaluator()
+        frames = pair_folders(results, folder)
+        for files in frames:
+            with clock('decoding alone'):
+                for path in (files.gt, *files.pred):
+                    read_png(path)
+            with clock('reading'):
+                maps = read_frame(files)
+            with clock('histogram'):
+                counts = evaluator.count(files.sequence, files.frame, maps)
+            with clock('metric'):
+                evaluator.add_counts(files.sequence, files.frame, counts)
+        with clock('all frames'):
+            evaluate_folders(results, folder, progress=False)
+    ms = clock.table()
+    ms['whole run'] = {k: v / len(frames) for k, v in ms.pop('all frames').items()}
+    return dict(ms=ms, ratios=ratios(ms, 'whole run', 'decoding alone'))
+
+
+def time_start(args: argparse.Namespace) -> Dict[str, Any]:
+    """Starting: --help of the programs."""
+    clock = Clock()
+    for program in PROGRAMS:
+        for _ in range(3):
+            with clock(f'{program} --help'):
+                command = [sys.executable, f'{ROOT}/tools/{program}.py', '--help']
+                subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+    return dict(ms={part: dict(wall=found['wall']) for part, found in clock.table().items()})
+
+
+BENCHMARKS = dict(
+    test=time_test, train=time_train, data=time_data, eval=time_eval, start=time_start
+)
+FRAMES = dict(test=8, train=4, data=20, eval=25)
+
+
+def ratios(ms: Dict[str, Dict[str, float]], whole: str, floor: str) -> Dict[str, float]:
+    """How many times the floor the whole takes."""
+    return {f'{whole} / {floor}, {k}': ms[whole][k] / ms[floor][k] for k in ms[whole]}
+
+
+def format_result(result: Dict[str, Any], earlier: Optional[Dict[str, Any]]) -> str:
+    """Tables of a result; with an earlier one also the ratio of the times."""
+    clocks = list(next(iter(result['ms'].values())))
+    head = ['part', *(f'{name} (ms)' for name in clocks)]
+    rows = []
+    for part, times in result['ms'].items():
+        row = [part, *(f'{times[name]:.2f}' for name in clocks)]
+        before = (earlier or {}).get('ms', {}).get(part)
+        if earlier is not None:
+            row += [f'{times[name] / before[name]:.2f}' if before else '-' for name in clocks]
+        rows.append(row)
+    if earlier is not None:
+        head += [f'{name} / earlier' for name in clocks]
+    table = AsciiTable([head, *rows])
+    table.justify_columns = dict.fromkeys(range(1, len(head)), 'right')
+    lines = [f'{name}: {value:.2f}' for name, value in result.get('ratios', {}).items()]
+    return '\n'.join([table.table, *lines, f'peak memory: {result["peak_mb"]:.0f} MB'])
+
+
+def main(arguments: Optional[Sequence[str]] = None) -> None:
+    """Measure and print."""
+    args = parse_args(arguments)
+    earlier = None
+    if args.compare:
+        try:
+            earlier = json.loads(args.compare.read_text())
+            assert earlier['what'] == args.what
+        except (OSError, ValueError, KeyError, TypeError, AssertionError):
+            raise InputError(f'--compare {args.compare}: no --json of this benchmark') from None
+    cv2.setNumThreads(getattr(args, 'threads', 1))
+    result = BENCHMARKS[args.what](args)
+    result.update(
+        what=args.what,
+        peak_mb=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
+        cores=os.cpu_count(),
     )
-    for part, value in parts.items():
-        print(f'  {part:<16}{value:8.2f}')
-    print(f'  {"whole run":<16}{one:8.2f}   = {one / parts["decoding alone"]:.2f} x decoding alone')
-    if len(cores) > 1:
-        two = time_whole(root, 2, num_frames, repeat)
-        print(f'  {"--nproc 2":<16}{two:8.2f}   = {one / two:.2f} times faster')
-    print(f'  peak memory {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024:.0f} MiB')
+    print(format_result(result, earlier))
+    if args.json:
+        from knet.evaluation import write_json
 
-
-def main() -> None:
-    parser = argparse.ArgumentParser(
-        description='Measure the speed and the memory of the evaluation.'
-    )
-    parser.add_argument(
-        '--frames', type=int, default=100, help='number of frames to make (default: 100)'
-    )
-    parser.add_argument(
-        '--repeat', type=int, default=3, help='runs, of which the best counts (default: 3)'
-    )
-    parser.add_argument(
-        '--layout',
-        choices=('step', 'pair'),
-        nargs='+',
-        default=['step', 'pair'],
-        help='predictions: step = one RGB file, pair = _cat.png and _ins.png of 16 bit (default: '
-        'both)',
-    )
-    args = parser.parse_args()
-    cv2.setNumThreads(1)
-    for layout in args.layout:
-        with tempfile.TemporaryDirectory() as folder:
-            report(Path(folder), args.frames, layout, args.repeat)
+        write_json(result, args.json)
+        print(f'times: {args.json}')
 
 
 if __name__ == '__main__':

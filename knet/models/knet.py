@@ -147,10 +147,13 @@ class KNet(BaseModule):
         """
         scores = output.predictions['classes'][0].sigmoid()
         chosen = select_kernels(scores, self.kernel_set, self.fusion.max_per_img)
-        mask_logits = output.predictions['masks'][:, chosen.kernels]
-        mask_logits = self.roi_head.mask_head[-1].upsample({'masks': mask_logits})['masks'][0]
-        padded_size = (frame.image.shape[-2], frame.image.shape[-1])
-        masks = MaskGrid(mask_logits.sigmoid(), padded_size, frame.size, frame.original_size)
+        masks = MaskGrid(
+            output.predictions['masks'][0, chosen.kernels],
+            self.roi_head.mask_head[-1].branches['masks'].upsample_stride,
+            (frame.image.shape[-2], frame.image.shape[-1]),
+            frame.size,
+            frame.original_size,
+        )
         candidates = Candidates(masks, chosen)
         segments = merge(candidates, self.fusion)
         return segments, fill_with_stuff(segments, candidates)

@@ -1,4 +1,4 @@
-"""Mask probabilities on a coarse grid, read where they are asked for on the grid of the image.
+"""Masks on the coarse grid of the network, read where they are asked for on the grid of the image.
 
 A frame has a hundred candidates of half a million pixels each, but most of them can win nowhere,
 and the others only near the few cells where they are strong. Interpolation stays between the
@@ -9,14 +9,16 @@ result is the same as that of all pixels of all candidates.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Callable, Iterator, Optional, Sequence, Tuple
+from typing import Callable, Iterator, List, Optional, Sequence, Tuple
 
+import numpy as np
 import torch
 import torch.nn.functional as F
+from scipy import ndimage
 from torch import Tensor
 
-CELL = 2
-"""Side of a cell, in steps of the grid."""
+from knet.models.kernels.mask_ops import upsample
+
 SLACK = 1e-4
 """Share by which a bound may be passed by rounding."""
 Box = Tuple[slice, slice]
@@ -24,31 +26,29 @@ Box = Tuple[slice, slice]
 
 @dataclass
 class MaskGrid:
-    """Mask probabilities of the padded network input.
+    """Masks of the padded network input.
 
-    They are read by the published steps: resized to the padded input, cropped to the image, and
-    resized to the original image, both bilinear.
+    They are read by the published steps: logits are upsampled as in training; their probabilities
+    are resized to the padded input, cropped to the image, and resized to the original image, all
+    bilinear. A step of the grid and the pixels that it lies in the middle of are a cell.
 
     Attributes:
-        values: (M, h, w), 0..1.
+        logits: (M, h, w).
+        upsample_stride: Factor by which logits are upsampled.
         padded_size: (height, width) of the network input.
         size: (height, width) of the image in it.
         original_size: (H, W) of the image before it was resized.
     """
 
-    values: Tensor
+    logits: Tensor
+    upsample_stride: int
     padded_size: Tuple[int, int]
     size: Tuple[int, int]
     original_size: Tuple[int, int]
 
-    @classmethod
-    def of_image(cls, values: Tensor) -> MaskGrid:
-        """Probabilities that lie on the image's own grid."""
-        height, width = values.shape[-2:]
-        return cls(values, *[(height, width)] * 3)
-
-    def __len__(self) -> int:
-        return len(self.values)
+    def __post_init__(self) -> None:
+        # all at once: torch computes the sigmoid of a number in more than one way, by its place
+        self.values = upsample(self.logits[None], self.upsample_stride)[0].sigmoid()
 
     def read(self, index: int) -> Tensor:
         """Probabilities of a mask, (H, W)."""
@@ -68,116 +68,174 @@ class MaskGrid:
         Returns:
             (H, W), int64, indices of masks.
         """
-        best = self.values.new_full(self.original_size, -1)
+        ids = torch.as_tensor(chosen, dtype=torch.long, device=self.logits.device)
+        best = self.logits.new_full(self.original_size, -1)
         owner = torch.zeros(self.original_size, dtype=torch.long, device=best.device)
-        for index, box, values in self._pieces(chosen, self._can_win(weights, chosen, region)):
-            values = weights[index] * values
-            owner[box].masked_fill_(values > best[box], index)
-            torch.maximum(best[box], values, out=best[box])
-        return owner
+        race = Race(self, weights, ids.tolist(), best, owner)
+        if not self._scale():
+            race.run(None)
+            return ids[owner]
+        logits, weights = self.logits[ids], weights[ids, None, None]
+        asked = None if region is None else self._cells_of(region)
+        # 1. each mask around the cells in whose middle it is the strongest one
+        winner = (logits.sigmoid() * weights).max(0).indices
+        is_winner = (winner == torch.arange(len(ids))[:, None, None]).to(torch.uint8)
+        needed = extremes(is_winner, torch.maximum).bool()
+        needed = needed if asked is None else needed & asked
+        race.run(needed)
+        # 2. each mask where it can be stronger than the weakest pixel of a cell is by now
+        most = extremes(logits, torch.maximum).sigmoid() * weights
+        needed = (most * (1 + SLACK) >= self._cell_minima(best)) & ~needed
+        race.run(needed if asked is None else needed & asked)
+        return ids[owner]
 
     def areas(self, chosen: Sequence[int], threshold: float) -> Tensor:
         """Pixels with a probability of at least a threshold, (len(chosen),), int64."""
-        found = torch.zeros(len(chosen), dtype=torch.long, device=self.values.device)
+        found = torch.zeros(len(chosen), dtype=torch.long, device=self.logits.device)
         cells = None
         if self._scale() and len(chosen):
-            cells = extremes(self.values[list(chosen)], torch.maximum) >= threshold * (1 - SLACK)
-        places = {index: place for place, index in enumerate(chosen)}
-        for index, _, values in self._pieces(chosen, cells):
-            found[places[index]] = (values >= threshold).sum()
+            most = extremes(self.logits[list(chosen)], torch.maximum).sigmoid()
+            cells = most >= threshold * (1 - SLACK)
+        for row, index in enumerate(chosen):
+            for _, values in self.pieces(index, None if cells is None else cells[row]):
+                found[row] += (values >= threshold).sum()
         return found
 
     def _scale(self) -> int:
-        """Pixels of the original image in a step of the grid, where it is read cell by cell: on the
-        CPU (a GPU would be waited for), and where a part of a mask is interpolated to the same
-        numbers as the whole one; else 0."""
-        steps = self.values.shape[-2:]
+        """Side of a cell in pixels of the original image, where it is read cell by cell: on the CPU
+        (a GPU would be waited for), and where a part of a mask is interpolated to the same numbers
+        as the whole one; else 0."""
+        steps = self.logits.shape[-2:]
         scale = self.padded_size[0] // steps[0]
         is_regular = all(scale * n == side for n, side in zip(steps, self.padded_size))
-        is_even = not any(n % CELL for n in steps)
-        is_exact = scale & (scale - 1) == 0  # coordinates are whole multiples of a power of 2
-        whole = self.size == self.original_size and self.values.device.type == 'cpu'
-        return scale if whole and is_regular and is_even and is_exact else 0
+        # coordinates are whole multiples of a power of 2
+        is_exact = not any(n & (n - 1) for n in (scale, self.upsample_stride))
+        whole = self.size == self.original_size and self.logits.device.type == 'cpu'
+        return scale if whole and is_regular and is_exact else 0
 
-    def _can_win(
-        self, weights: Tensor, chosen: Sequence[int], region: Optional[Tensor]
-    ) -> Optional[Tensor]:
-        """Cells in which a mask can be the strongest one, (m, h / CELL, w / CELL), bool."""
-        scale = self._scale()
-        if not scale:
-            return None
-        values = weights[list(chosen), None, None] * self.values[list(chosen)]
-        most, least = extremes(values, torch.maximum), extremes(values, torch.minimum)
-        possible = most * (1 + SLACK) >= least.amax(0)
-        if region is not None:
-            side = CELL * scale
-            missing = [-n % side for n in region.shape]
-            padded = F.pad(region.float(), (0, missing[1], 0, missing[0]))
-            cells = F.max_pool2d(padded[None], side)[0] > 0
-            possible[:, : cells.shape[0], : cells.shape[1]] &= cells
-        return possible
+    def _cells_of(self, region: Tensor) -> Tensor:
+        """Cells with pixels of a region, (h, w), bool."""
+        return self._pad(region.float(), 0).amax((1, 3)) > 0
 
-    def _pieces(
-        self, chosen: Sequence[int], cells: Optional[Tensor]
-    ) -> Iterator[Tuple[int, Box, Tensor]]:
-        """The part of each mask around its cells, or all of it: index, place, probabilities."""
+    def _cell_minima(self, values: Tensor) -> Tensor:
+        """Least value of the pixels of each cell, (h, w); infinite where there is no image."""
+        return self._pad(values, float('inf')).amin((1, 3))
+
+    def _pad(self, values: Tensor, fill: float) -> Tensor:
+        """(H, W) → (h, scale, w, scale), with a value for the pixels of the padding."""
+        scale, (height, width) = self._scale(), self.logits.shape[-2:]
+        missing = scale * width - values.shape[1], scale * height - values.shape[0]
+        padded = F.pad(values, (0, missing[0], 0, missing[1]), value=fill)
+        return padded.view(height, scale, width, scale)
+
+    def pieces(self, index: int, cells: Optional[Tensor]) -> Iterator[Tuple[Box, Tensor]]:
+        """Parts of a mask that do not overlap: rows and columns of pixels, and probabilities there.
+
+        Args:
+            index: Of the mask.
+            cells: That are needed, (h, w), bool; those that are read too become True. None: all.
+        """
         if cells is None:
-            for index in chosen:
-                yield index, (slice(None), slice(None)), self.read(index)
+            yield (slice(None), slice(None)), self.read(index)
             return
-        top, bottom = _ends(cells.any(2))
-        left, right = _ends(cells.any(1))
-        for index, *box in zip(chosen, top, bottom, left, right):
-            if box[0] < box[1]:
-                place, values = self._read_cells(index, *box)
-                if values.numel():
-                    yield index, place, values
+        height, width = (-(-side // self._scale()) for side in self.size)  # without the padding
+        needed = cells[:height, :width].numpy()
+        for box in boxes_of(needed):
+            needed[box] = True
+            yield self._read_cells(index, box)
 
-    def _read_cells(
-        self, index: int, top: int, bottom: int, left: int, right: int
-    ) -> Tuple[Box, Tensor]:
-        """Probabilities of a mask in the cells of a box, where they belong to the image."""
-        scale = self._scale()
-        boxes, cut, sizes = [], [], []
-        for begin, end, steps, side in zip(
-            (top, left), (bottom, right), self.values.shape[-2:], self.size
-        ):
-            first, last = max(CELL * begin - 1, 0), min(CELL * end + 1, steps)
-            pixels = slice(scale * CELL * begin, min(scale * CELL * end, side))
-            cut.append(slice(first, last))
-            sizes.append(scale * (last - first))
-            boxes.append((pixels, slice(pixels.start - scale * first, pixels.stop - scale * first)))
-        values = resize(self.values[index][cut[0], cut[1]], (sizes[0], sizes[1]))
-        (rows, inner_rows), (columns, inner_columns) = boxes
-        return (rows, columns), values[inner_rows, inner_columns]
+    def _read_cells(self, index: int, box: Box) -> Tuple[Box, Tensor]:
+        """Rows and columns of pixels in a box of cells, and the probabilities of a mask there."""
+        scale, stride = self._scale(), self.upsample_stride
+        values, size, outer, inner = self.values[index], [], [], []
+        for dim, (part, side) in enumerate(zip(box, self.size)):
+            # a cell reads its neighbours too
+            first, last = max(part.start - 1, 0), min(part.stop + 1, self.logits.shape[dim + 1])
+            values = values.narrow(dim, stride * first, stride * (last - first))
+            size.append(scale * (last - first))
+            pixels = slice(scale * part.start, min(scale * part.stop, side))
+            outer.append(pixels)
+            inner.append(slice(pixels.start - scale * first, pixels.stop - scale * first))
+        found = resize(values, (size[0], size[1]))
+        return (outer[0], outer[1]), found[inner[0], inner[1]]
+
+
+def boxes_of(cells: np.ndarray) -> List[Box]:
+    """Boxes that hold all of `cells`, (h, w), bool: one, or if they lie in pieces far apart, one
+    for each of these. Boxes do not overlap."""
+    rows, columns = cells.any(1).nonzero()[0], cells.any(0).nonzero()[0]
+    if not len(rows):
+        return []
+    whole = slice(rows[0], rows[-1] + 1), slice(columns[0], columns[-1] + 1)
+    if 2 * cells.sum() > area_of(whole):
+        return [whole]
+    pieces = ndimage.find_objects(ndimage.label(cells, np.ones((3, 3)))[0])
+    covered = np.zeros(cells.shape, np.uint8)
+    for piece in pieces:
+        covered[piece] += 1
+    is_split = covered.max() == 1 and 2 * sum(map(area_of, pieces)) < area_of(whole)
+    return pieces if is_split else [whole]
+
+
+def area_of(box: Box) -> int:
+    """Cells in a box."""
+    return (box[0].stop - box[0].start) * (box[1].stop - box[1].start)
+
+
+@dataclass
+class Race:
+    """The search for the strongest mask of each pixel.
+
+    Attributes:
+        grid: The masks.
+        weights: (M,), of all masks.
+        chosen: Which masks run.
+        best: (H, W), the largest weight * probability so far; changed in place.
+        owner: (H, W), int64, whose that is, as a place in `chosen`; changed in place.
+    """
+
+    grid: MaskGrid
+    weights: Tensor
+    chosen: Sequence[int]
+    best: Tensor
+    owner: Tensor
+
+    def run(self, cells: Optional[Tensor]) -> None:
+        """Let the masks run in some cells.
+
+        Args:
+            cells: Of each mask, (m, h, w), bool; others that they run in too become True. None:
+                everywhere.
+        """
+        for place, index in enumerate(self.chosen):
+            needed = None if cells is None else cells[place]
+            for box, values in self.grid.pieces(index, needed):
+                values = self.weights[index] * values
+                best, owner = self.best[box], self.owner[box]
+                better = (values > best) | ((values == best) & (owner > place))
+                owner.masked_fill_(better, place)
+                torch.maximum(best, values, out=best)
 
 
 def extremes(values: Tensor, extreme: Callable[[Tensor, Tensor], Tensor]) -> Tensor:
-    """Largest (or smallest) value that is read in each cell: of its own steps and of the next ones
-    around it.
+    """Largest (or smallest) value around each step of a grid, itself and its eight neighbours:
+    between them is what is read in its cell.
 
     Args:
-        values: (m, h, w), h and w multiples of `CELL` = 2.
+        values: (m, h, w).
         extreme: `torch.maximum` or `torch.minimum`; pooling of torch takes six times as long.
 
     Returns:
-        (m, h / 2, w / 2).
+        (m, h, w).
     """
-    for _ in range(2):  # along the rows, then along the columns
-        first, second = values[:, 0::2], values[:, 1::2]
-        found = extreme(first, second)
-        found[:, 1:] = extreme(found[:, 1:], second[:, :-1])
-        found[:, :-1] = extreme(found[:, :-1], first[:, 1:])
-        values = found.transpose(1, 2).contiguous()
+    for dim in (1, 2):
+        size = values.shape[dim] - 1
+        found = values.clone()
+        for begin in (0, 1):  # from the step before, and from the one behind
+            part, other = found.narrow(dim, 1 - begin, size), values.narrow(dim, begin, size)
+            extreme(part, other, out=part)  # type: ignore[call-arg]
+        values = found
     return values
-
-
-def _ends(occupied: Tensor) -> Tuple[list, list]:
-    """First and one past the last True of each row of (m, n); equal where there is none."""
-    numbers = torch.arange(occupied.shape[1], device=occupied.device)
-    last = torch.where(occupied, numbers + 1, 0).amax(1)
-    first = torch.where(occupied, numbers, occupied.shape[1]).amin(1)
-    return torch.minimum(first, last).tolist(), last.tolist()
 
 
 def resize(values: Tensor, size: Tuple[int, int]) -> Tensor:

@@ -162,7 +162,7 @@ def merge_things_first(candidates: Candidates, options: FusionOptions) -> Segmen
             continue
         chosen.append(i)
         result[free] = len(chosen)
-    for i in range(num_things, len(masks)):
+    for i in range(num_things, len(rows)):
         free = (masks.read(i) > options.mask_thr) & (result == 0)
         if free.sum() < max(options.stuff_max_area, 1):
             continue

@@ -1,33 +1,37 @@
 """Masks read window by window are the same as all pixels of all masks."""
 
+import dataclasses
+
 import pytest
 import torch
 import torch.nn.functional as F
 
-from knet.models.mask_grid import CELL, MaskGrid, extremes
+from knet.models.mask_grid import MaskGrid, extremes
 
 
 def plain(grid):
     """All probabilities, (M, H, W), by the published steps."""
-    values = F.interpolate(grid.values[None], grid.padded_size, mode='bilinear')
+    values = grid.logits[None]
+    if grid.upsample_stride > 1:
+        values = F.interpolate(values, scale_factor=grid.upsample_stride, mode='bilinear')
+    values = F.interpolate(values.sigmoid(), grid.padded_size, mode='bilinear')
     values = values[..., : grid.size[0], : grid.size[1]]
     if grid.size != grid.original_size:
         values = F.interpolate(values, grid.original_size, mode='bilinear')
     return values[0]
 
 
-def make(kind, size=(90, 150), original=None, steps=(24, 40), padded=(96, 160)):
+def make(kind, size=(90, 150), original=None, steps=(12, 20), padded=(96, 160), stride=2):
     """A grid and weights: blobs as a network gives them, or noise, which has no empty place."""
     generator = torch.Generator().manual_seed(3)
     logits = 3 * torch.randn(12, *steps, generator=generator)
     if kind == 'blobs':
         logits = logits / 4 - 6
         for i in range(12):
-            top, left = 2 * (i % 9), 3 * i
-            logits[i, top : top + 2 + i % 5, left : left + 6] += 9
-    return MaskGrid(logits.sigmoid(), padded, size, original or size), torch.rand(
-        12, generator=generator
-    )
+            top, left = i % 9, i
+            logits[i, top : top + 1 + i % 5, left : left + 3] += 9
+    weights = torch.rand(12, generator=generator)
+    return MaskGrid(logits, stride, padded, size, original or size), weights
 
 
 CASES = {
@@ -35,8 +39,10 @@ CASES = {
     'noise': {},
     'resized': dict(original=(61, 100)),
     'whole': dict(size=(96, 160)),
-    'one step a pixel': dict(padded=(24, 40), size=(23, 39)),
-    'odd grid': dict(steps=(25, 41), padded=(100, 164)),
+    'one step a pixel': dict(padded=(12, 20), size=(11, 19), stride=1),
+    'not upsampled': dict(stride=1),
+    'upsampled four times': dict(stride=4),
+    'odd grid': dict(steps=(13, 21), padded=(104, 168)),
     'no power of two': dict(padded=(72, 120), size=(70, 120)),
 }
 
@@ -52,7 +58,7 @@ def test_the_same_as_all_pixels(case):
     some = torch.tensor(chosen)[scored[chosen].argmax(0)]
     assert torch.equal(grid.owners(weights, chosen), some)
     region = torch.zeros(grid.original_size, dtype=torch.bool)
-    region[11:14, 40:70] = region[-1, -1] = True
+    region[3:9, 4:11] = region[-1, -1] = True
     found = grid.owners(weights, chosen, region)
     assert torch.equal(found[region], some[region])
     for threshold in (0.5, 0.9):
@@ -62,20 +68,21 @@ def test_the_same_as_all_pixels(case):
 
 
 def test_of_equal_masks_the_first_one_wins():
-    values = torch.full((3, 8, 8), 0.5)
-    owner = MaskGrid(values, (32, 32), (32, 32), (32, 32)).owners(torch.ones(3), [2, 1, 0])
+    grid = MaskGrid(torch.zeros(3, 8, 8), 2, *[(64, 64)] * 3)
+    owner = grid.owners(torch.ones(3), [2, 1, 0])
     assert (owner == 2).all()
 
 
 def test_few_windows_are_read(monkeypatch):
     """Masks that can win nowhere are not read, others near where they can."""
-    grid, weights = make('blobs')
-    grid.values[0] = 0.5  # as stuff of the whole image
+    grid, weights = make('blobs', steps=(48, 80), padded=(384, 640), size=(380, 600))
+    grid.logits[0] = 0  # as stuff of the whole image
+    grid = dataclasses.replace(grid)
     weights[0] = weights.max()
     pixels = []
     monkeypatch.setattr('knet.models.mask_grid.resize', count_pixels(pixels))
     grid.owners(weights, range(12))
-    assert 0 < sum(pixels) < 3 * 96 * 160  # of 12
+    assert 0 < sum(pixels) < 3 * 384 * 640  # of 12
 
 
 def count_pixels(pixels):
@@ -88,8 +95,8 @@ def count_pixels(pixels):
 
 def test_extremes_bound_what_is_read():
     grid, _ = make('noise', size=(96, 160))
-    masks, side = plain(grid), 4 * CELL
+    masks, side = plain(grid), 8
     for extreme, pool in ((torch.maximum, 1), (torch.minimum, -1)):
-        bounds = extremes(grid.values, extreme)
+        bounds = extremes(grid.logits, extreme).sigmoid()
         read = pool * F.max_pool2d(pool * masks[None], side)[0]
         assert (pool * (bounds - read) >= -1e-6).all()

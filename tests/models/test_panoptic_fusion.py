@@ -25,7 +25,7 @@ def candidates(*rows, num_things=1):
     masks, scores, labels = zip(*rows)
     numbers = torch.arange(len(rows))
     return Candidates(
-        MaskGrid.of_image(torch.stack(masks)),
+        MaskGrid(torch.stack(masks).logit(), 1, *[(8, 8)] * 3),
         ScoredKernels(
             torch.tensor(scores), torch.tensor(labels), numbers + 10, numbers < num_things
         ),
