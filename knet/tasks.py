@@ -14,13 +14,13 @@ from knet.data.base import DatasetInfo, FrameRecord, SegmentationDataset
 from knet.data.layouts import StepLayout
 from knet.errors import InputError
 from knet.evaluation import (
-    PROTOCOLS,
     ImagePanopticEvaluator,
     Protocol,
     VideoPanopticEvaluator,
     format_image_table,
     format_table,
 )
+from knet.evaluation.protocol import get_protocol
 from knet.step_format import read_panoptic, write_panoptic
 from knet.structures import FrameResult
 
@@ -145,7 +145,7 @@ class ImagePanoptic(Task):
 def _protocol(info: DatasetInfo) -> Protocol:
     """Rules by which a data set is evaluated."""
     if info.protocol is not None:
-        return PROTOCOLS[info.protocol]
+        return get_protocol(info.protocol)
     return Protocol(info.name, info.label_space, tube_ids=info.label_space.thing_ids)
 
 

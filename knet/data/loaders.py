@@ -1,6 +1,8 @@
 """Data sets and data loaders of a config."""
 
+import atexit
 import contextlib
+import multiprocessing
 import random
 import signal
 from typing import Any, Dict, Iterator, List, Sequence, Tuple
@@ -67,6 +69,15 @@ def check_loading(samples_per_gpu: Any, workers_per_gpu: Any) -> None:
             )
     if workers_per_gpu:
         allow_open_files()
+
+
+@atexit.register
+def end_workers() -> None:
+    """Kill the workers that are left when the process ends, as after an error: they ignore the
+    signal with which multiprocessing would end them, and it would wait for them."""
+    for child in multiprocessing.active_children():
+        if child.daemon:
+            child.kill()
 
 
 def start_worker(worker_id: int) -> None:

@@ -132,7 +132,7 @@ def panoptic_result(protocol: Protocol, counts: PanopticCounts, name: str) -> di
         ('_thing', space.thing_ids),
         ('_stuff', space.stuff_ids),
     ):
-        own = np.array(sorted(ids))
+        own = np.array(sorted(ids), np.int64)
         counted = own if protocol.absent_as_zero else own[occurs[own]]
         found[name + suffix] = (
             float((sq * rq)[counted].sum() / len(counted)) if len(counted) else None

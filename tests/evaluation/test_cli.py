@@ -143,9 +143,7 @@ def test_wrong_usage_ends_with_2(data, arguments):
 
 
 def test_benchmark(tmp_path):
-    done = tool(
-        'benchmark_evaluation', tmp_path, '--frames', '8', '--repeat', '1', '--layout', 'step'
-    )
+    done = tool('benchmark', tmp_path, 'eval', '--frames', '2')
     assert (done.returncode, done.stderr) == (0, '')
     for part in ('decoding alone', 'histogram', 'metric', 'whole run', 'peak memory'):
         assert part in done.stdout

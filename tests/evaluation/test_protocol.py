@@ -1,7 +1,12 @@
-import numpy as np
+import json
 
-from knet.evaluation import PROTOCOLS
-from knet.label_space import STEP, WAYMO
+import numpy as np
+import pytest
+
+from knet.errors import InputError
+from knet.evaluation import PROTOCOLS, Protocol, VideoPanopticEvaluator
+from knet.evaluation.protocol import get_protocol
+from knet.label_space import STEP, WAYMO, LabelSpace
 
 
 def test_step():
@@ -32,3 +37,26 @@ def test_waymo_label_space_has_no_model_id_for_class_0():
     assert set(WAYMO.model_to_train[28:].tolist()) == {255}
     assert WAYMO.train_to_model[0] == WAYMO.train_to_model[255] == 255
     assert len(STEP.thing_ids) + len(STEP.stuff_ids) == 19
+
+
+def test_description_round_trip():
+    """Rules of one's own travel as JSON, published ones by name; a damaged description is said."""
+    space = LabelSpace(('sea', 'ship'), (1,), ((1, 2, 3), (4, 5, 6)))
+    own = Protocol('harbour', space, tube_ids=(1,))
+    assert get_protocol(json.loads(json.dumps(own.describe()))) == own
+    assert PROTOCOLS['video-knet'].describe() == 'video-knet'
+    for damaged in ({}, {**own.describe(), 'label_space': 3}, {**own.describe(), 'other': 1}):
+        with pytest.raises(InputError, match='describes no protocol'):
+            get_protocol(damaged)
+
+
+@pytest.mark.parametrize('things', [(), (0, 1)])
+def test_things_alone_and_stuff_alone(things):
+    space = LabelSpace(('a', 'b'), things, ((1, 2, 3), (4, 5, 6)))
+    evaluator = VideoPanopticEvaluator(Protocol('own', space, tube_ids=things))
+    maps = np.arange(16).reshape(4, 4) // 8
+    evaluator.add_frame(0, 0, maps, (maps + 1) * bool(things), maps, (maps + 1) * bool(things))
+    result = evaluator.result()
+    assert result['vpq']['k']['1']['VPQ'] == 1 and result['stq']['SQ'] == 1
+    missing = 'VPQ_stuff' if things else 'VPQ_thing'
+    assert result['vpq']['k']['1'][missing] is None
