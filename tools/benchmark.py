@@ -100,6 +100,7 @@ def parse_args(arguments: Optional[Sequence[str]] = None) -> argparse.Namespace:
             part.add_argument('--device', help='(default: the first GPU, or the CPU)')
             part.add_argument('--cfg-options', nargs='+', default=[], metavar='KEY=VALUE')
         if name == 'test':
+            part.add_argument('--precision', default='fp32', help='(default: fp32)')
             part.add_argument(
                 '--objects', type=at_least(0), default=50, metavar='N', help='(default: 50)'
             )
@@ -134,13 +135,12 @@ def time_test(args: argparse.Namespace) -> Dict[str, Any]:
 
     from knet.apis import init_model, test_sequences
     from knet.data import build_test_dataset, build_test_loader
-    from knet.structures import to_device
     from knet.tasks import find_task
 
     torch.set_num_threads(args.threads)
     with tempfile.TemporaryDirectory() as folder, torch.no_grad():
         cfg = load_set(args, folder, objects=args.objects)
-        model = init_model(cfg, device=args.device)
+        model = init_model(cfg, device=args.device, precision=args.precision)
         clock, task = clock_for(model.device), find_task(cfg.task)
         dataset = build_test_dataset(cfg.data, 'val')
         plant_results(model, dataset)
@@ -149,9 +149,7 @@ def time_test(args: argparse.Namespace) -> Dict[str, Any]:
             with clock('reading'):
                 frame = dataset[index][0]
             with clock('network'):
-                images = to_device(frame.image[None], model.device)
-                initial = model.rpn_head(model.extract_feat(images))
-                output = model.roi_head(initial, state.kernels)[-1]
+                output = model.predict(frame, state)
             with clock('merge'):
                 merged = model.merge(output, frame)
             with clock('ids and result'):

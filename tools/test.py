@@ -15,6 +15,7 @@ from mmdet.utils import get_root_logger, setup_multi_processes
 import knet
 from knet.apis import (
     add_common_options,
+    add_precision_option,
     find_checkpoint,
     init_distributed,
     init_model,
@@ -60,6 +61,7 @@ def parse_args():
         help='evaluate: STQ, VPQ, on images PQ; without a name all that fit, if the split has '
         'ground truth',
     )
+    add_precision_option(parser)
     add_common_options(parser)
     return parser.parse_args()
 
@@ -91,7 +93,13 @@ def main():
     metrics = None if args.eval is None else check_metrics(args.eval, task, dataset)
     logger = get_root_logger(log_level=cfg.log_level)
     checkpoint = find_checkpoint(args.checkpoint, logger)
-    model = init_model(cfg, str(checkpoint), allow_pickle=args.allow_pickle, logger=logger)
+    model = init_model(
+        cfg,
+        str(checkpoint),
+        allow_pickle=args.allow_pickle,
+        logger=logger,
+        precision=args.precision,
+    )
     work_dir = args.work_dir or Path('work_dirs') / Path(args.config).stem
     out = make_work_dir(args.out or work_dir / 'results')
     show_dir = None if args.show_dir is None else args.show_dir or str(work_dir / 'show')
@@ -108,6 +116,7 @@ def describe(args, checkpoint, task, dataset):
     return dict(
         config=args.config,
         cfg_options=args.cfg_options,
+        precision=args.precision,
         checkpoint=str(checkpoint),
         checkpoint_sha256=file_hash(checkpoint),
         data=str(dataset.folder),

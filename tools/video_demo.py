@@ -30,6 +30,7 @@ import knet
 from knet.apis import (
     VideoSource,
     add_config_options,
+    add_precision_option,
     find_checkpoint,
     init_model,
     load_config,
@@ -108,6 +109,7 @@ def parse_args(arguments=None):
         help='of a folder in STEP layout that holds several',
     )
     add('--device', help='cpu, cuda, cuda:1, ... (default: the first GPU, or the CPU)')
+    add_precision_option(parser)
     add(
         '--allow-pickle',
         action='store_true',
@@ -255,7 +257,7 @@ def run(args):
     source, frames = open_input(args)
     logger = get_root_logger(log_level=cfg.log_level)
     checkpoint = find_checkpoint(args.checkpoint, logger)
-    model = init_model(cfg, checkpoint, args.device, args.allow_pickle, logger)
+    model = init_model(cfg, checkpoint, args.device, args.allow_pickle, logger, args.precision)
     made_of, begin = describe(args, checkpoint, task, info), time.monotonic()
     with result_folder(args.out, CONTENTS, made_of, NAMES), StopSignals() as stop:
         with VideoResults(

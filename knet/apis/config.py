@@ -20,6 +20,7 @@ from knet.apis.hooks import SavingHook, StepHook
 from knet.errors import InputError
 from knet.models.kernels.branches import BRANCHES
 from knet.models.kernels.links import LINKS
+from knet.models.precision import PRECISIONS
 from knet.models.tracking.tracker import TRACKERS
 from knet.options import at_least
 
@@ -37,6 +38,17 @@ def add_config_options(parser: argparse.ArgumentParser) -> None:
         action=DictAction,
         metavar='KEY=VALUE',
         help='change settings of the config',
+    )
+
+
+def add_precision_option(parser: argparse.ArgumentParser) -> None:
+    """Precision of the network in testing."""
+    parser.add_argument(
+        '--precision',
+        choices=tuple(PRECISIONS),
+        default='fp32',
+        help='of the network (default: fp32); bf16 is fast on processors and GPUs that have it, '
+        'fp16 on GPUs',
     )
 
 

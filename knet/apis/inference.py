@@ -30,6 +30,7 @@ from knet.apis.sources import SourceFrame, VideoSource
 from knet.data.transforms import LoadedFrame, TestTransform
 from knet.errors import InputError
 from knet.models.knet import KNet
+from knet.models.precision import PRECISIONS, check_precision, use_precision
 from knet.structures import Frame, FrameResult
 
 
@@ -39,6 +40,7 @@ def init_model(
     device: Optional[Union[str, torch.device]] = None,
     allow_pickle: bool = False,
     logger: Optional[logging.Logger] = None,
+    precision: str = 'fp32',
 ) -> KNet:
     """A model that is ready to segment.
 
@@ -48,14 +50,21 @@ def init_model(
         device: Where it computes, see `find_device`.
         allow_pickle: See `knet.models.checkpoint.read_checkpoint`.
         logger: Gets the report of what was loaded.
+        precision: Of the network: 'fp32', or 'bf16' or 'fp16' for autocast to half precision; what
+            follows it (merge, tracking) is always in float32.
 
     Raises:
-        InputError: config, checkpoint or device cannot be used.
+        InputError: config, checkpoint or device cannot be used, or not in that precision.
     """
     cfg = config if isinstance(config, Config) else load_config(str(config))
     path = None if checkpoint is None else str(checkpoint)
     model = build_model(cfg, path, allow_pickle, logger, complete=True, pretrained=False)
-    return revert_sync_batchnorm(model).to(find_device(device)).eval()
+    model = revert_sync_batchnorm(model).to(find_device(device)).eval()
+    if precision not in PRECISIONS:
+        raise InputError(f'precision must be one of {", ".join(PRECISIONS)}, got {precision!r}')
+    model.precision = PRECISIONS[precision]
+    check_precision(model.precision, model.device)
+    return use_precision(model, model.precision)
 
 
 def find_device(device: Optional[Union[str, torch.device]] = None) -> torch.device:

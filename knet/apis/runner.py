@@ -26,6 +26,7 @@ from knet.apis.hooks import SavingHook
 from knet.errors import InputError, Stopped
 from knet.files import whole_file
 from knet.models.checkpoint import check_finite, load_weights, published_state_dict
+from knet.models.precision import use_precision
 from knet.structures import FrameBatch, to_device
 
 STOP_SIGNALS = (signal.SIGTERM, signal.SIGUSR1)
@@ -98,6 +99,7 @@ def wrap_model(
     """Put a model on this process's GPU, or on the CPU, ready for `train_step`."""
     if torch.cuda.is_available():
         model = model.cuda()
+    model = use_precision(model, precision)
     return (DistributedModel if distributed else SingleModel)(model, precision)
 
 

@@ -39,6 +39,7 @@ from knet.data import (
 )
 from knet.errors import InputError
 from knet.models.knet import KNet
+from knet.models.precision import check_precision
 from knet.tasks import find_task
 
 
@@ -75,7 +76,7 @@ def set_precision(cfg: Config) -> Tuple[Optional[torch.dtype], Optional[Any]]:
             is no such dict.
     """
     fp16, bf16 = cfg.get('fp16'), cfg.get('bf16')
-    has_gpu = torch.cuda.is_available()
+    device = torch.device('cuda' if torch.cuda.is_available() else 'cpu')
     if fp16 is not None:
         scale = fp16.get('loss_scale') if isinstance(fp16, dict) and len(fp16) == 1 else None
         if scale != 'dynamic' and not (isinstance(scale, (int, float)) and scale > 0):
@@ -84,15 +85,11 @@ def set_precision(cfg: Config) -> Tuple[Optional[torch.dtype], Optional[Any]]:
             )
         if bf16:
             raise InputError('fp16 and bf16 exclude each other')
-        if not has_gpu:
-            raise InputError('fp16 needs a GPU; on the CPU use bf16=True, or neither')
+        check_precision(torch.float16, device)
         return torch.float16, scale if scale == 'dynamic' else float(scale)
-    if bf16 and has_gpu and not torch.cuda.is_bf16_supported(including_emulation=False):
-        raise InputError(
-            f'bf16 needs a GPU from Ampere on, this one is a {torch.cuda.get_device_name()}; '
-            "use fp16=dict(loss_scale='dynamic')"
-        )
-    return torch.bfloat16 if bf16 else None, None
+    precision = torch.bfloat16 if bf16 else None
+    check_precision(precision, device)
+    return precision, None
 
 
 def train_detector(

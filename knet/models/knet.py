@@ -23,7 +23,16 @@ from knet.models.panoptic_fusion import (
     merge,
     select_kernels,
 )
-from knet.structures import Frame, FrameBatch, FrameResult, SegmentRows, VideoState, to_device
+from knet.models.precision import single
+from knet.structures import (
+    Frame,
+    FrameBatch,
+    FrameResult,
+    SegmentRows,
+    VideoState,
+    map_tensors,
+    to_device,
+)
 
 
 @DETECTORS.register_module()
@@ -70,6 +79,8 @@ class KNet(BaseModule):
         self.rpn_head = build_head({**rpn_head, **common})
         self.roi_head = build_head({**roi_head, **common})
         self.fusion = FusionOptions(**(test_cfg or {}))
+        self.precision: Optional[torch.dtype] = None
+        """Type of autocast of the network in testing; None: float32."""
         # FPN levels that nothing reads get no gradient; frozen, they need no search for unused
         # parameters in distributed training
         for conv in self.neck.fpn_convs[self.rpn_head.localization_fpn.end_level + 1 :]:
@@ -123,9 +134,7 @@ class KNet(BaseModule):
         """
         if not isinstance(frame, Frame):
             raise TypeError(f'a frame is expected, not {type(frame).__name__}: see prepare_frame')
-        images = to_device(frame.image[None], self.device)
-        initial = self.rpn_head(self.extract_feat(images))
-        output = self.roi_head(initial, state.kernels)[-1]
+        output = self.predict(frame, state)
         segments, semantic = self.merge(output, frame)
         ids, state = self.identify(segments, output, state)
         result = self.make_result(segments, semantic, ids)
@@ -133,6 +142,15 @@ class KNet(BaseModule):
             if name not in ('classes', 'masks'):
                 result.outputs[name] = values[0, segments.rows.kernels].float().cpu().numpy()
         return result, state
+
+    def predict(self, frame: Frame, state: VideoState) -> StageOutput:
+        """Output of the last stage for a frame, in float32; see `step`."""
+        images = to_device(frame.image[None], self.device)
+        half = self.precision is not None
+        with torch.autocast(images.device.type, self.precision, enabled=half):
+            initial = self.rpn_head(self.extract_feat(images))
+            output = self.roi_head(initial, state.kernels)[-1]
+        return map_tensors(single, output)
 
     def merge(self, output: StageOutput, frame: Frame) -> Tuple[Segments, Tensor]:
         """Panoptic merge of a frame.

@@ -1,14 +1,41 @@
 """Mixed precision: which computations must not run in half precision."""
 
 import functools
-from typing import Callable, TypeVar
+from typing import Callable, Dict, Optional, TypeVar
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
+from knet.errors import InputError
 from knet.structures import map_tensors
 
 F = TypeVar('F', bound=Callable)
+Model = TypeVar('Model', bound=nn.Module)
+PRECISIONS: Dict[str, Optional[torch.dtype]] = dict(
+    fp32=None, bf16=torch.bfloat16, fp16=torch.float16
+)
+"""Type of autocast by its name, None without one."""
+
+
+def check_precision(precision: Optional[torch.dtype], device: torch.device) -> None:
+    """Raise InputError where a device cannot compute in a type of autocast."""
+    if precision is torch.float16 and device.type != 'cuda':
+        raise InputError('fp16 needs a GPU; on the CPU use bf16 or fp32')
+    if precision is torch.bfloat16 and device.type == 'cuda':
+        with torch.cuda.device(device):
+            if not torch.cuda.is_bf16_supported(including_emulation=False):
+                raise InputError(
+                    f'bf16 needs a GPU from Ampere on, this one is a '
+                    f'{torch.cuda.get_device_name()}; use fp16 or fp32'
+                )
+
+
+def use_precision(model: Model, precision: Optional[torch.dtype]) -> Model:
+    """Lay a model's weights out as autocast to a type needs it: in half precision convolutions are
+    three times as fast on a CPU with channels last, and faster on a GPU."""
+    if precision is not None:
+        model = model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    return model
 
 
 def in_float32(function: F) -> F:
@@ -22,10 +49,11 @@ def in_float32(function: F) -> F:
     @functools.wraps(function)
     def wrapped(*args, **kwargs):
         with torch.autocast('cpu', enabled=False), torch.autocast('cuda', enabled=False):
-            return function(*map_tensors(_single, args), **map_tensors(_single, kwargs))
+            return function(*map_tensors(single, args), **map_tensors(single, kwargs))
 
     return wrapped  # type: ignore[return-value]
 
 
-def _single(tensor: Tensor) -> Tensor:
+def single(tensor: Tensor) -> Tensor:
+    """A floating-point tensor in float32; others as they are."""
     return tensor.float() if tensor.is_floating_point() else tensor

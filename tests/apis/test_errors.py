@@ -292,7 +292,7 @@ def test_as_a_process(tiny_config, tmp_path):
 @pytest.mark.parametrize(
     'options, message',
     [
-        (['fp16.loss_scale=dynamic'], 'fp16 needs a GPU; on the CPU use bf16=True'),
+        (['fp16.loss_scale=dynamic'], 'fp16 needs a GPU; on the CPU use bf16 or fp32'),
         (['fp16.loss_scale=dynamic', 'bf16=True'], 'exclude each other'),
         (['fp16.scale=dynamic'], "fp16 must be dict(loss_scale='dynamic')"),
     ],

@@ -194,3 +194,32 @@ def test_devices_that_are_not_there(device):
     with pytest.raises(InputError, match=f"device '{device}' cannot be used"):
         find_device(device)
     assert find_device('cpu') == torch.device('cpu')
+
+
+def test_half_precision_of_the_network(model, tiny_config):
+    """bfloat16 inside, float32 after it, and nearly the same numbers; the layout of the weights is
+    what makes it fast."""
+    half = init_model(tiny_config, device='cpu', precision='bf16')
+    half.load_state_dict(model.state_dict())
+    frame = prepare_frame(model, images(1)[0])
+    inside = []
+    half.neck.register_forward_hook(lambda *args: inside.append(args[2][0].dtype))
+    with torch.no_grad():
+        exact, found = (m.predict(frame, m.new_state()) for m in (model, half))
+    assert inside == [torch.bfloat16]
+    conv = next(m for m in half.backbone.modules() if isinstance(m, torch.nn.Conv2d))
+    assert conv.weight.is_contiguous(memory_format=torch.channels_last)
+    for name in ('classes', 'masks'):
+        one, other = exact.predictions[name], found.predictions[name]
+        assert one.dtype == other.dtype == torch.float32 and not torch.equal(one, other)
+        assert (one - other).abs().mean() < 0.1 * one.std()
+    results = list(segment_video(half, images(2)))
+    assert len(results) == 2 and results[0].semantic.shape == SIZE
+
+
+@pytest.mark.parametrize(
+    'precision, words', [('fp16', 'fp16 needs a GPU'), ('int8', 'must be one of fp32, bf16, fp16')]
+)
+def test_precision_that_is_not_there(tiny_config, precision, words):
+    with pytest.raises(InputError, match=words):
+        init_model(tiny_config, device='cpu', precision=precision)
