@@ -61,8 +61,8 @@ class Task:
         """Tables of what `evaluate` returns; of some metrics only, if `metrics` names them."""
         raise NotImplementedError
 
-    def summary(self, figures: Dict[str, Any]) -> Dict[str, float]:
-        """The figures that a training log shows."""
+    def summary(self, figures: Dict[str, Any]) -> Dict[str, Optional[float]]:
+        """The figures that a training log shows; None where one does not exist."""
         raise NotImplementedError
 
     def next_commands(self, results: Path, dataset: SegmentationDataset) -> List[str]:
@@ -103,7 +103,7 @@ class VideoPanoptic(Task):
     def format(self, figures: Dict[str, Any], metrics: Sequence[str] = ()) -> str:
         return format_table(figures, [name.lower() for name in metrics or self.metrics])
 
-    def summary(self, figures: Dict[str, Any]) -> Dict[str, float]:
+    def summary(self, figures: Dict[str, Any]) -> Dict[str, Optional[float]]:
         """STQ, AQ, SQ, and VPQ as mean over the window sizes."""
         stq = figures['stq']
         return {**{name: stq[name] for name in ('STQ', 'AQ', 'SQ')}, 'VPQ': figures['vpq']['VPQ']}
@@ -138,7 +138,7 @@ class ImagePanoptic(Task):
     def format(self, figures: Dict[str, Any], metrics: Sequence[str] = ()) -> str:
         return format_image_table(figures)
 
-    def summary(self, figures: Dict[str, Any]) -> Dict[str, float]:
+    def summary(self, figures: Dict[str, Any]) -> Dict[str, Optional[float]]:
         return {name: figures[name] for name in ('PQ', 'SQ', 'RQ', 'mIoU')}
 
 

@@ -331,7 +331,8 @@ class ValidationHook(Hook):
         figures = self.task.evaluate(self.results, self.loader.dataset)
         runner.logger.info('validation after epoch %d\n%s', epoch, self.task.format(figures))
         for name, value in self.task.summary(figures).items():
-            runner.log_buffer.output[name] = value
+            if value is not None:  # such as a mean over windows of four frames in videos of three
+                runner.log_buffer.output[name] = value
         runner.log_buffer.ready = True
         self.last_iteration = runner.iter
 
