@@ -133,7 +133,7 @@ def result_folder(
     folder = Path(folder)
     mark = folder / RESULT_MARK
     with lock_folder(folder):
-        kinds = KINDS if names is None else (*KINDS, '.jpg')
+        kinds = KINDS if names is None else (*KINDS, '.jpg', '.webp')
         stale = [path for name in contents for path in written_files(folder / name, kinds)]
         if names is not None:
             _check_names(folder, stale, contents, names)

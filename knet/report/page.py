@@ -4,6 +4,7 @@ import base64
 import contextlib
 import html
 import json
+import re
 from importlib import resources
 from pathlib import Path
 from typing import Any, Callable, Dict, Iterable, Optional, Sequence, TextIO, Union
@@ -18,6 +19,7 @@ from knet.step_format import frame_name
 MAX_EMBEDDED = 400  # frames whose pictures go into the page unless the caller decides
 PICTURES = 'pictures'
 """Folder of the pictures in the folder beside the page."""
+PICTURE_NAME = re.compile(rf'{PICTURES}/\d+/\d{{6,}}_\d{{6,}}\.webp')
 
 
 def write_report(
@@ -57,7 +59,7 @@ def write_report(
     with contextlib.ExitStack() as stack:
         if folder is not None:
             made_of = {run.name: str(run.path) for run in runs}
-            stack.enter_context(result_folder(folder, (PICTURES,), made_of))
+            stack.enter_context(result_folder(folder, (PICTURES,), made_of, PICTURE_NAME))
         partial = stack.enter_context(whole_file(out))
         file = stack.enter_context(open(partial, 'w', encoding='utf-8'))
         write_page(file, data, runs, pictures, folder)

@@ -8,6 +8,7 @@ import cv2
 import numpy as np
 import pytest
 
+from knet.errors import InputError
 from knet.step_format import frame_name, read_png
 from tests.conftest import damaged_results
 
@@ -202,6 +203,20 @@ def test_pictures(toy_results, tmp_path):
     assert np.abs(truth - image).mean() > 10 and np.abs(prediction - truth).mean() > 2
     grey = np.abs(errors[..., 0] - errors[..., 2]) < 12
     assert 0.3 < grey.mean() < 0.999  # the kinds are coloured
+
+
+def test_pictures_of_an_earlier_page_go(toy_results, tmp_path):
+    """Nothing of another set is left, and nothing of anybody else is deleted."""
+    one = next((toy_results[0] / 'panoptic').iterdir()).name
+    write(tmp_path, *toy_results, '--no-embed')
+    folder = tmp_path / 'report_files/pictures'
+    assert len(list(folder.rglob('*.webp'))) == 8
+    write(tmp_path, *toy_results, '--no-embed', '--sequences', one)
+    assert [path.name for path in folder.iterdir()] == [one]
+    (folder / one / 'mine.webp').write_bytes(b'mine')
+    with pytest.raises(InputError, match='mine.webp'):
+        write(tmp_path, *toy_results, '--no-embed')
+    assert (folder / one / 'mine.webp').read_bytes() == b'mine'
 
 
 def test_names_cannot_end_the_scripts(toy_results, tmp_path):
