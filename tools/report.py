@@ -5,12 +5,12 @@ the most expensive mistakes with their frames; of two runs also what changed.
 """
 
 import argparse
-import os
 from pathlib import Path
 from typing import List, Optional, Sequence
 
 from knet.errors import InputError, report_input_errors
-from knet.evaluation import PROTOCOLS, analyze_folders
+from knet.evaluation import analyze_folders
+from knet.evaluation.cli import add_look_options
 from knet.evaluation.folders import find_panoptic, find_protocol
 from knet.files import read_mark
 from knet.options import at_least
@@ -50,20 +50,7 @@ def parse_args(arguments: Optional[Sequence[str]] = None) -> argparse.Namespace:
         metavar='PIXELS',
         help='of the pictures (default: 560)',
     )
-    parser.add_argument('--split', default='val', help='split of a data root (default: val)')
-    parser.add_argument(
-        '--protocol', choices=tuple(PROTOCOLS), help='rules (default: those of the predictions)'
-    )
-    parser.add_argument(
-        '--sequences', type=int, nargs='+', default=(), metavar='N', help='only these'
-    )
-    parser.add_argument(
-        '--nproc',
-        type=at_least(1),
-        default=os.cpu_count() or 1,
-        metavar='N',
-        help='threads (default: one for each core)',
-    )
+    add_look_options(parser)
     return parser.parse_args(arguments)
 
 

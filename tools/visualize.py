@@ -8,7 +8,6 @@ Neither a model nor torch is needed.
 """
 
 import argparse
-import os
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
@@ -19,7 +18,8 @@ import numpy as np
 from tqdm import tqdm
 
 from knet.errors import InputError, report_input_errors
-from knet.evaluation import PROTOCOLS, Protocol, analyze_folders
+from knet.evaluation import Protocol, analyze_folders
+from knet.evaluation.cli import add_look_options
 from knet.evaluation.folders import (
     find_panoptic,
     find_protocol,
@@ -98,13 +98,6 @@ def parse_args(arguments: Optional[Sequence[str]] = None) -> argparse.Namespace:
         'predictions were made of)',
     )
     parser.add_argument(
-        '--sequences', type=int, nargs='+', default=(), metavar='N', help='only these'
-    )
-    parser.add_argument('--split', default='val', help='split of a data root (default: val)')
-    parser.add_argument(
-        '--protocol', choices=tuple(PROTOCOLS), help='rules (default: those of the predictions)'
-    )
-    parser.add_argument(
         '--worst',
         type=at_least(1),
         default=12,
@@ -112,13 +105,7 @@ def parse_args(arguments: Optional[Sequence[str]] = None) -> argparse.Namespace:
         help='frames on the sheet (default: 12)',
     )
     parser.add_argument('--fps', type=at_least(1), default=10, help='of the videos (default: 10)')
-    parser.add_argument(
-        '--nproc',
-        type=at_least(1),
-        default=os.cpu_count() or 1,
-        metavar='N',
-        help='threads (default: one for each core)',
-    )
+    add_look_options(parser)
     return parser.parse_args(arguments)
 
 

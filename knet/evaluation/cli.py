@@ -26,14 +26,7 @@ def build_parser(description: str) -> argparse.ArgumentParser:
         type=Path,
         help='data root, holding video_sequence/<split>, or the folder of the split itself',
     )
-    parser.add_argument(
-        '--protocol',
-        choices=tuple(PROTOCOLS),
-        help="step (default): the benchmark's own rules; video-knet: those of Video K-Net's "
-        'published tables; waymo: the 29 native Waymo classes. Results that tools/test.py wrote '
-        'for a data set with other classes bring their own rules',
-    )
-    parser.add_argument('--split', default='val', help='split of a data root (default: val)')
+    add_rule_options(parser)
     parser.add_argument(
         '--window-size',
         type=at_least(1),
@@ -80,6 +73,33 @@ def build_parser(description: str) -> argparse.ArgumentParser:
     )
     parser.add_argument('--plot', type=Path, metavar='DIR', help='write plots')
     return parser
+
+
+def add_rule_options(parser: argparse.ArgumentParser) -> None:
+    """Which frames count, by which rules."""
+    parser.add_argument(
+        '--protocol',
+        choices=tuple(PROTOCOLS),
+        help="step (default): the benchmark's own rules; video-knet: those of Video K-Net's "
+        'published tables; waymo: the 29 native Waymo classes. Results that tools/test.py wrote '
+        'for a data set with other classes bring their own rules',
+    )
+    parser.add_argument('--split', default='val', help='split of a data root (default: val)')
+
+
+def add_look_options(parser: argparse.ArgumentParser) -> None:
+    """The options of what looks at mistakes: rules, sequences, threads."""
+    add_rule_options(parser)
+    parser.add_argument(
+        '--sequences', type=int, nargs='+', default=(), metavar='N', help='look at these only'
+    )
+    parser.add_argument(
+        '--nproc',
+        type=at_least(1),
+        default=os.cpu_count() or 1,
+        metavar='N',
+        help='threads (default: one for each core)',
+    )
 
 
 def run(description: str, metric: str, arguments: Optional[Sequence[str]] = None) -> str:
