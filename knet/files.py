@@ -7,7 +7,7 @@ import os
 import re
 import socket
 from pathlib import Path
-from typing import Any, Dict, Iterator, List, Optional, Sequence, Union
+from typing import Any, Dict, Iterator, List, Sequence, Union
 
 from knet.errors import InputError
 
@@ -15,10 +15,10 @@ LOCK = '.lock'
 RESULT_MARK = 'made_by.json'
 """File of a result folder that says what its content was made of, and whether that is all there."""
 
-RUN_NAME = re.compile(r'([a-z-]+_)?\d{6,}_\d{6,}\.png|\d+\.mp4|metrics\.json|\..*\.part(\.mp4)?')
-"""Names in result folders from before there was a mark."""
-KINDS = ('.png', '.mp4', '.json', '.part')
-"""Endings of the files that tests write."""
+KINDS = ('.png', '.mp4', '.json', '.jpg', '.webp', '.part')
+"""Endings of the files that runs write."""
+PARTIAL = re.compile(r'\..+\.\d+\.part(\.mp4)?')
+"""Names of files that a killed run left half-written."""
 
 
 def is_leftover(name: str) -> bool:
@@ -109,40 +109,31 @@ def lock_folder(folder: Union[str, Path]) -> Iterator[None]:
 def result_folder(
     folder: Union[str, Path],
     contents: Sequence[str],
+    names: re.Pattern,
     made_of: Dict[str, Any],
-    names: Optional[re.Pattern] = None,
 ) -> Iterator[None]:
     """Own a folder that holds the results of one run and nothing of another one.
 
-    Earlier results are removed at the start, other files stay; `RESULT_MARK` says `finished: false`
-    until the block ends without an error.
+    Earlier results of such runs are removed at the start, other files stay; `RESULT_MARK` says
+    `finished: false` until the block ends without an error.
 
     Args:
         folder: Created as needed.
         contents: Names of the files and folders in it that runs write.
+        names: Paths from `folder` on of the files that runs write. Nothing is removed that has
+            another one, or that lies in a folder without the mark of runs with these contents.
         made_of: What the results are made of; goes into the mark, at the end with all that the
             block added to it.
-        names: Paths from `folder` on of the files that runs write, for contents with names that
-            files of anybody may have, such as `images`: nothing is removed that has another one,
-            or that lies in a folder without the mark of such a run.
 
     Raises:
-        InputError: another process owns the folder, it holds files of such a name that no run
-            wrote, or it cannot be written to.
+        InputError: another process owns the folder, it holds files that no such run wrote or the
+            results of another tool, or it cannot be written to.
     """
     folder = Path(folder)
     mark = folder / RESULT_MARK
     with lock_folder(folder):
-        kinds = KINDS if names is None else (*KINDS, '.jpg', '.webp')
-        stale = [path for name in contents for path in written_files(folder / name, kinds)]
-        if names is not None:
-            _check_names(folder, stale, contents, names)
-        foreign = [path for path in stale if not RUN_NAME.fullmatch(path.name)]
-        if foreign and not _is_ours(mark, contents):
-            raise InputError(
-                f'{foreign[0]} was not written by a test (there is no {mark.name} in {folder}); '
-                'name another folder, or delete it'
-            )
+        stale = [path for name in contents for path in _written_files(folder / name)]
+        _check_stale(folder, stale, contents, names)
         write_mark(mark, made_of, contents, finished=False)
         try:
             for path in stale:
@@ -157,26 +148,39 @@ def result_folder(
         write_mark(mark, made_of, contents, finished=True)
 
 
-def written_files(path: Path, kinds: Sequence[str] = KINDS) -> List[Path]:
-    """Files at or below a path that are of a kind that runs write."""
-    files = [path] if path.is_file() else sorted(path.rglob('*'))
-    return [file for file in files if file.suffix in kinds and file.is_file()]
+def _written_files(path: Path) -> List[Path]:
+    """Files at or below a path that are of a kind that runs write.
+
+    Raises:
+        InputError: a folder is a link: what is behind it may be anybody's.
+    """
+    if path.is_file():
+        return [path]
+    found = []
+    for place in [path, *sorted(path.rglob('*'))]:
+        if place.is_symlink() and place.is_dir():
+            raise InputError(
+                f'{place} is a link to a folder, whose files would be replaced; name another '
+                'folder, or remove the link'
+            )
+        if place.suffix in KINDS and place.is_file():
+            found.append(place)
+    return found
 
 
-def _check_names(
+def _check_stale(
     folder: Path, stale: Sequence[Path], contents: Sequence[str], names: re.Pattern
 ) -> None:
     """Raise InputError where a folder holds files that no run with these contents wrote."""
     mark = folder / RESULT_MARK
     if _is_ours(mark, contents):
-        strange = [
-            path for path in stale if not names.fullmatch(path.relative_to(folder).as_posix())
-        ]
-        if strange:
-            raise InputError(
-                f'{strange[0]} is not of the run that wrote the results in {folder}; move it '
-                'elsewhere, or name another folder'
-            )
+        for path in stale:
+            is_partial = PARTIAL.fullmatch(path.name)
+            if not is_partial and not names.fullmatch(path.relative_to(folder).as_posix()):
+                raise InputError(
+                    f'{path} is not of the run that wrote the results in {folder}; move it '
+                    'elsewhere, or name another folder'
+                )
     elif mark.exists() or stale:
         what = f'the results of another tool ({mark})' if mark.exists() else f'{stale[0]}'
         raise InputError(
@@ -202,17 +206,23 @@ def write_mark(
     write_bytes(mark, text.encode())
 
 
-def read_mark(folder: Union[str, Path]) -> Optional[Dict[str, Any]]:
-    """What the results in a folder are made of; None where nothing says it.
+def read_mark(folder: Union[str, Path]) -> Dict[str, Any]:
+    """What the results in a folder are made of; empty where nothing says it.
 
     Raises:
-        InputError: the run that wrote them did not finish.
+        InputError: the run that wrote them did not finish, or the file that says it is damaged.
     """
+    mark = Path(folder) / RESULT_MARK
     try:
-        mark = json.loads((Path(folder) / RESULT_MARK).read_text())
-        finished, made_of = mark['finished'], mark['made_of']
-    except (OSError, ValueError, TypeError, KeyError):
-        return None
+        content = json.loads(mark.read_text())
+        finished, made_of = content['finished'], dict(content['made_of'])
+    except OSError:
+        return {}
+    except (ValueError, TypeError, KeyError) as error:
+        raise InputError(
+            f'{mark} is damaged ({error!r}); run the test again, or delete that file: the results '
+            'are then read as those of a published data set'
+        ) from None
     if not finished:
         raise InputError(f'{folder} holds the results of a test that did not finish; run it again')
     return made_of

@@ -11,7 +11,7 @@ from typing import List, Optional, Sequence
 from knet.errors import InputError, report_input_errors
 from knet.evaluation import analyze_folders
 from knet.evaluation.cli import add_look_options
-from knet.evaluation.folders import find_panoptic, find_protocol
+from knet.evaluation.folders import find_home, find_protocol
 from knet.files import read_mark
 from knet.options import at_least
 from knet.report import Run, write_report
@@ -89,8 +89,7 @@ def main(arguments: Optional[Sequence[str]] = None) -> None:
             split=args.split,
             sequences=args.sequences,
         )
-        made_of = read_mark(find_panoptic(path).parent) or {}
-        runs.append(Run(name, path, analysis, made_of))
+        runs.append(Run(name, path, analysis, read_mark(find_home(path))))
     title = args.title or f'{args.gt_path.resolve().name}: video panoptic segmentation'
     folder = write_report(runs, args.out, title, args.embed, args.width, args.nproc)
     print(f'report: {args.out} (open it in a browser)')

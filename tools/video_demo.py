@@ -259,7 +259,7 @@ def run(args):
     checkpoint = find_checkpoint(args.checkpoint, logger)
     model = init_model(cfg, checkpoint, args.device, args.allow_pickle, logger, args.precision)
     made_of, begin = describe(args, checkpoint, task, info), time.monotonic()
-    with result_folder(args.out, CONTENTS, made_of, NAMES), StopSignals() as stop:
+    with result_folder(args.out, CONTENTS, NAMES, made_of), StopSignals() as stop:
         with VideoResults(
             args.out, info.label_space, source, args.write, args.opacity, task.makes_videos
         ) as results:

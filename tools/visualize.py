@@ -8,6 +8,7 @@ Neither a model nor torch is needed.
 """
 
 import argparse
+import re
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
@@ -21,7 +22,7 @@ from knet.errors import InputError, report_input_errors
 from knet.evaluation import Protocol, analyze_folders
 from knet.evaluation.cli import add_look_options
 from knet.evaluation.folders import (
-    find_panoptic,
+    find_home,
     find_protocol,
     find_split,
     list_predictions,
@@ -123,7 +124,7 @@ def list_items(
     """The frames to draw, with their images and truth where there are some."""
     folder = args.images
     if folder is None and args.gt_path is None:
-        noted = (read_mark(find_panoptic(args.result_path).parent) or {}).get('data')
+        noted = read_mark(find_home(args.result_path)).get('data')
         folder = Path(noted) if noted and Path(noted).is_dir() else None
     truth = scan_split(find_split(args.gt_path, args.split)) if args.gt_path else {}
     images = scan_split(folder) if folder else truth
@@ -239,10 +240,11 @@ def main(arguments: Optional[Sequence[str]] = None) -> None:
             split=args.split,
             sequences=args.sequences,
         ).mistakes
-    out = args.out or find_panoptic(args.result_path).parent / 'show'
+    out = args.out or find_home(args.result_path) / 'show'
     made_of = dict(results=str(args.result_path), truth=str(args.gt_path))
     contents = (*SequenceRenderer.CONTENTS, SHEET)
-    with result_folder(out, contents, made_of):
+    names = re.compile(f'{SequenceRenderer.NAMES.pattern}|{re.escape(SHEET)}')
+    with result_folder(out, contents, names, made_of):
         draw_frames(args, items, mistakes, protocol.label_space, out)
         if mistakes and 'sheet' in args.write:
             sheet = draw_sheet(items, mistakes, protocol.label_space, args.worst)

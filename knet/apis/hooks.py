@@ -301,7 +301,7 @@ class ValidationHook(Hook):
         """Whether the results are of this epoch; or of a later one, where the run goes on from an
         earlier checkpoint."""
         try:
-            results = read_mark(self.results) or {}
+            results = read_mark(self.results)
         except InputError:
             return False
         of_this = self._made_of(runner, runner.epoch)
@@ -315,6 +315,7 @@ class ValidationHook(Hook):
             iteration=runner.iter,
             seed=runner.meta['seed'],
             data=str(self.loader.dataset.folder),
+            protocol=self.task.describe_protocol(self.loader.dataset.info),
         )
 
     def validate(self, runner: Any, epoch: int) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import re
 import sys
 from pathlib import Path
 from typing import Any, Dict, Iterator, Optional, Tuple, Union
@@ -26,6 +27,8 @@ from knet.visualization import SequenceRenderer
 
 CONTENTS = ('panoptic', 'metrics.json')
 """What tests write into a folder of results."""
+NAMES = re.compile(r'panoptic/[^/]+/[^/]+\.png|metrics\.json')
+"""Names of the files."""
 
 
 @contextlib.contextmanager
@@ -44,9 +47,10 @@ def own_results(
     """
     with contextlib.ExitStack() as stack:
         if get_dist_info()[0] == 0:
-            stack.enter_context(result_folder(results, CONTENTS, made_of))
+            stack.enter_context(result_folder(results, CONTENTS, NAMES, made_of))
             if show_dir is not None:
-                stack.enter_context(result_folder(show_dir, SequenceRenderer.CONTENTS, made_of))
+                drawn = SequenceRenderer.CONTENTS, SequenceRenderer.NAMES
+                stack.enter_context(result_folder(show_dir, *drawn, made_of))
         barrier()
         yield
         barrier()  # the others wait while the first one evaluates

@@ -24,8 +24,7 @@ CONTENTS = ('video.mp4', 'panoptic', FOLDER, PANOPTIC, INSTANCES, TRACKS, 'frame
 """Files and folders that are written into a folder of results."""
 NAMES = re.compile(
     r'video\.mp4|(coco_panoptic|coco_instances|youtube_vis)\.json'
-    r'|(panoptic/\d+|coco_panoptic)/\.?\d{6,}_\d{6,}\.png(\.\d+\.part)?'
-    r'|(frames|images)/\.?\d{6,}_\d{6,}\.jpg(\.\d+\.part)?'
+    r'|(panoptic/\d+|coco_panoptic)/\d{6,}_\d{6,}\.png|(frames|images)/\d{6,}_\d{6,}\.jpg'
 )
 """Names of the files."""
 LARGEST_ENLARGED = 4096  # pixels; small frames are enlarged up to it

@@ -24,7 +24,7 @@ import numpy as np
 from knet.errors import InputError
 from knet.evaluation.evaluator import FrameMaps
 from knet.evaluation.protocol import Protocol, get_protocol
-from knet.files import read_mark
+from knet.files import RESULT_MARK, read_mark
 from knet.step_format import frame_name, read_png, scan_split
 
 PathLike = Union[str, Path]
@@ -89,12 +89,12 @@ def pair_folders(
         raise InputError(
             f'{split_folder} holds no ground truth; expected files like 000002_000000_panoptic.png'
         )
-    panoptic = find_panoptic(result_path)
-    read_mark(panoptic.parent)
+    home, panoptic = find_home(result_path), find_panoptic(result_path)
+    read_mark(home)
     found = _scan(panoptic)
     _check_frames(found, ground_truth, panoptic, 'prediction')
     predictions = _join_pairs(found)
-    depths = _pair_maps(panoptic.parent / 'depth', ground_truth, 'predicted depth') if depth else {}
+    depths = _pair_maps(home / 'depth', ground_truth, 'predicted depth') if depth else {}
     coverages = _pair_maps(Path(coverage), ground_truth, 'coverage map') if coverage else {}
     masks = _pair_maps(Path(tracked), ground_truth, 'tracked mask') if tracked else {}
     return [
@@ -151,6 +151,17 @@ def find_panoptic(result_path: PathLike) -> Path:
     )
 
 
+def find_home(result_path: PathLike) -> Path:
+    """The folder of all that belongs to predictions: the one that holds `panoptic`; for folders
+    of sequences that lie elsewhere, their own.
+
+    Raises:
+        InputError: there are no predictions.
+    """
+    panoptic = find_panoptic(result_path)
+    return panoptic.parent if panoptic.name == 'panoptic' else panoptic
+
+
 def find_protocol(
     result_path: PathLike, protocol: Optional[Union[str, Protocol]] = None
 ) -> Protocol:
@@ -160,10 +171,14 @@ def find_protocol(
     Raises:
         InputError: there is no such protocol, or the test that wrote the predictions did not end.
     """
-    if protocol is None:
-        mark = read_mark(find_panoptic(result_path).parent) or {}
-        protocol = mark.get('protocol', 'step')
-    return get_protocol(protocol)
+    if protocol is not None:
+        return get_protocol(protocol)
+    home = find_home(result_path)
+    noted = read_mark(home).get('protocol', 'step')
+    try:
+        return get_protocol(noted)
+    except InputError as error:
+        raise InputError(f'{home / RESULT_MARK}: {error}') from None
 
 
 def read_frame(files: FrameFiles) -> FrameMaps:
@@ -238,7 +253,7 @@ def list_predictions(result_path: PathLike) -> Dict[Key, Tuple[str, ...]]:
         InputError: there are none, or two of a frame, or the test that wrote them did not end.
     """
     folder = find_panoptic(result_path)
-    read_mark(folder.parent)
+    read_mark(find_home(result_path))
     found = _scan(folder)
     if not found:
         raise InputError(f'{folder} holds no predictions; expected files like 0/000000_000000.png')

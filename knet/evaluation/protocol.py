@@ -2,6 +2,8 @@
 per published protocol."""
 
 import dataclasses
+import json
+import operator
 from dataclasses import dataclass
 from typing import Any, Dict, Mapping, Tuple, Union
 
@@ -31,6 +33,11 @@ class Protocol:
     tube_ids: Tuple[int, ...]
     drop_void: bool = False
     absent_as_zero: bool = False
+
+    def __post_init__(self) -> None:
+        allowed = set(range(self.label_space.num_classes)) - {self.label_space.ignored}
+        if not set(self.tube_ids) <= allowed:
+            raise ValueError(f'tube ids must be classes that are not ignored, got {self.tube_ids}')
 
     @property
     def void_class(self) -> int:
@@ -65,7 +72,9 @@ class Protocol:
     def describe(self) -> Union[str, Dict[str, Any]]:
         """What `get_protocol` makes the same protocol of: the name of a published one, else all
         fields, as values that JSON holds."""
-        return self.name if PROTOCOLS.get(self.name) == self else dataclasses.asdict(self)
+        if PROTOCOLS.get(self.name) == self:
+            return self.name
+        return json.loads(json.dumps(dataclasses.asdict(self)))  # lists for tuples
 
 
 PROTOCOLS: Dict[str, Protocol] = {
@@ -94,7 +103,7 @@ def get_protocol(protocol: Union[str, Protocol, Mapping[str, Any]]) -> Protocol:
         return protocol
     if isinstance(protocol, Mapping):
         return _read_description(protocol)
-    if protocol not in PROTOCOLS:
+    if not isinstance(protocol, str) or protocol not in PROTOCOLS:
         raise InputError(f'unknown protocol {protocol!r}; choose one of {", ".join(PROTOCOLS)}')
     return PROTOCOLS[protocol]
 
@@ -107,7 +116,10 @@ def _read_description(fields: Mapping[str, Any]) -> Protocol:
             thing_ids=tuple(map(int, space['thing_ids'])),
             palette=tuple(tuple(map(int, colour)) for colour in space['palette']),
         )
-        rest = dict(fields, label_space=LabelSpace(**space), tube_ids=tuple(fields['tube_ids']))
-        return Protocol(**rest)
+        tubes = tuple(map(operator.index, fields['tube_ids']))
+        protocol = Protocol(**dict(fields, label_space=LabelSpace(**space), tube_ids=tubes))
     except (KeyError, TypeError, ValueError) as error:
         raise InputError(f'this describes no protocol ({error!r}): {dict(fields)}') from None
+    if not isinstance(protocol.name, str):
+        raise InputError(f'the name of a protocol is a text, got {protocol.name!r}')
+    return protocol

@@ -59,7 +59,7 @@ def write_report(
     with contextlib.ExitStack() as stack:
         if folder is not None:
             made_of = {run.name: str(run.path) for run in runs}
-            stack.enter_context(result_folder(folder, (PICTURES,), made_of, PICTURE_NAME))
+            stack.enter_context(result_folder(folder, (PICTURES,), PICTURE_NAME, made_of))
         partial = stack.enter_context(whole_file(out))
         file = stack.enter_context(open(partial, 'w', encoding='utf-8'))
         write_page(file, data, runs, pictures, folder)

@@ -1,6 +1,7 @@
 """Pictures and videos of whole sequences."""
 
 import os
+import re
 import warnings
 from pathlib import Path
 from typing import Any, Optional, Sequence, Tuple, Union
@@ -161,6 +162,8 @@ class SequenceRenderer:
 
     CONTENTS = ('semantic', 'tracks', 'errors', 'videos')
     """Folders in `out_dir`."""
+    NAMES = re.compile(r'(semantic|tracks|errors)/[^/]+/[^/]+\.png|videos/[^/]+\.mp4')
+    """Names of the files in them."""
 
     def __init__(
         self,

@@ -43,10 +43,14 @@ def test_description_round_trip():
     """Rules of one's own travel as JSON, published ones by name; a damaged description is said."""
     space = LabelSpace(('sea', 'ship'), (1,), ((1, 2, 3), (4, 5, 6)))
     own = Protocol('harbour', space, tube_ids=(1,))
-    assert get_protocol(json.loads(json.dumps(own.describe()))) == own
+    text = json.dumps(own.describe())
+    assert json.loads(text) == own.describe() and get_protocol(json.loads(text)) == own
     assert PROTOCOLS['video-knet'].describe() == 'video-knet'
-    for damaged in ({}, {**own.describe(), 'label_space': 3}, {**own.describe(), 'other': 1}):
+    for change in (dict(label_space=3), dict(other=1), dict(tube_ids=[7]), dict(tube_ids=['a'])):
         with pytest.raises(InputError, match='describes no protocol'):
+            get_protocol({**own.describe(), **change})
+    for damaged, words in (({}, 'no protocol'), (['step'], 'unknown'), (None, 'unknown')):
+        with pytest.raises(InputError, match=words):
             get_protocol(damaged)
 
 

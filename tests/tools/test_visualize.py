@@ -1,6 +1,7 @@
 """tools/visualize.py."""
 
 import json
+import shutil
 import subprocess
 import sys
 
@@ -125,3 +126,34 @@ def test_others_files_stay(tool, toy_results, tmp_path):
     with pytest.raises(InputError, match='mine.png'):
         tool('visualize', results, root, '--out', tmp_path)
     assert (tmp_path / 'tracks/mine.png').read_bytes() == b'mine'
+
+
+def test_beside_folders_that_are_not_called_panoptic(tool, toy_results, tmp_path):
+    """Each has pictures of its own; what lies beside it says nothing of it."""
+    results, root = toy_results
+    (tmp_path / 'made_by.json').write_text('{"finished": true, "made_of": {"protocol": "waymo"}}')
+    for name in ('a', 'b'):
+        shutil.copytree(results / 'panoptic', tmp_path / name)
+        printed = tool('visualize', tmp_path / name, root, '--write', 'sheet')
+        assert str(tmp_path / name / 'show/worst_frames.png') in printed
+    tool('visualize', tmp_path / 'a', root, '--write', 'sheet')  # again
+
+
+def test_predictions_and_their_mark_stay(tool, toy_results, tmp_path):
+    results, root = toy_results
+    shutil.copytree(results, tmp_path / 'results')
+    mark = tmp_path / 'results/made_by.json'
+    text = '{"finished": true, "contents": ["panoptic"], "made_of": {"protocol": "step"}}'
+    mark.write_text(text)
+    with pytest.raises(InputError, match='results of another tool'):
+        tool('visualize', tmp_path / 'results', root, '--out', tmp_path / 'results')
+    assert mark.read_text() == text
+
+
+def test_damaged_protocol(tool, toy_results, tmp_path):
+    results, root = toy_results
+    shutil.copytree(results, tmp_path / 'results')
+    mark = tmp_path / 'results/made_by.json'
+    mark.write_text('{"finished": true, "made_of": {"protocol": {"name": "own"}}}')
+    with pytest.raises(InputError, match=f'{mark}: this describes no protocol'):
+        tool('visualize', tmp_path / 'results', root)
