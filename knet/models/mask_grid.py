@@ -21,6 +21,9 @@ from knet.models.kernels.mask_ops import upsample
 
 SLACK = 1e-4
 """Share by which a bound may be passed by rounding."""
+LEAST_READ = 128
+"""Side of the smallest part of a mask that is read, pixels: torch interpolates to outputs whose sides
+add up to that or less in another way, and the last bits differ."""
 Box = Tuple[slice, slice]
 
 
@@ -149,8 +152,11 @@ class MaskGrid:
         scale, stride = self._scale(), self.upsample_stride
         values, size, outer, inner = self.values[index], [], [], []
         for dim, (part, side) in enumerate(zip(box, self.size)):
+            steps = self.logits.shape[dim + 1]
             # a cell reads its neighbours too
-            first, last = max(part.start - 1, 0), min(part.stop + 1, self.logits.shape[dim + 1])
+            first, last = max(part.start - 1, 0), min(part.stop + 1, steps)
+            first = max(0, min(first, steps - LEAST_READ // scale))
+            last = min(steps, max(last, first + LEAST_READ // scale))
             values = values.narrow(dim, stride * first, stride * (last - first))
             size.append(scale * (last - first))
             pixels = slice(scale * part.start, min(scale * part.stop, side))

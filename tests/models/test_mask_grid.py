@@ -67,6 +67,45 @@ def test_the_same_as_all_pixels(case):
     assert len(grid.areas([], 0.5)) == 0
 
 
+@pytest.mark.parametrize('size', [(720, 1270), (129, 160), (90, 100)])
+def test_masks_of_the_padding(size):
+    """A mask that is the strongest one in the padding alone, which is wider than a cell."""
+    padded = tuple(32 * (side // 32 + 1) for side in size)
+    logits = torch.full((3, padded[0] // 8, padded[1] // 8), -4.0)
+    logits[0, : size[0] // 8] = 2
+    logits[1, -(-size[0] // 8) + 1 :] = 5
+    logits[2, :, -(-size[1] // 8) + 1 :] = 5
+    grid, weights = MaskGrid(logits, 2, padded, size, size), torch.tensor([0.5, 0.9, 0.8])
+    masks = torch.stack([grid.read(index) for index in range(3)])
+    assert torch.equal(grid.owners(weights, range(3)), (weights[:, None, None] * masks).argmax(0))
+    assert torch.equal(grid.areas(range(3), 0.5), (masks >= 0.5).flatten(1).sum(1))
+
+
+@pytest.mark.parametrize('seed', range(60))
+def test_any_grid(seed):
+    """The same to the last bit, whatever the sizes, and where the masks lie."""
+    generator = torch.Generator().manual_seed(seed)
+
+    def draw(least, most):
+        return int(torch.randint(least, most + 1, (), generator=generator))
+
+    stride, steps = (1, 2, 2, 4)[draw(0, 3)], (draw(9, 30), draw(9, 40))
+    scale = stride * (1, 2, 4)[draw(0, 2)]
+    padded = tuple(scale * n for n in steps)
+    size = tuple(side - draw(0, 3 * scale) for side in padded)
+    logits = draw(1, 4) * torch.randn(12, *steps, generator=generator) - 5
+    for mask in logits:
+        top, left = draw(0, steps[0] - 1), draw(0, steps[1] - 1)
+        mask[top : top + draw(1, 9), left : left + draw(1, 9)] += draw(2, 12)
+    grid, weights = (
+        MaskGrid(logits, stride, padded, size, size),
+        torch.rand(12, generator=generator),
+    )
+    masks = torch.stack([grid.read(index) for index in range(12)])
+    assert torch.equal(grid.owners(weights, range(12)), (weights[:, None, None] * masks).argmax(0))
+    assert torch.equal(grid.areas(range(12), 0.5), (masks >= 0.5).flatten(1).sum(1))
+
+
 def test_of_equal_masks_the_first_one_wins():
     grid = MaskGrid(torch.zeros(3, 8, 8), 2, *[(64, 64)] * 3)
     owner = grid.owners(torch.ones(3), [2, 1, 0])
