@@ -7,9 +7,9 @@ one, both of the right class:
     split       in this frame, another prediction of the class covers more of g than p
     id switch   over the sequence, g has mostly another id than p, or p is mostly another object's
 
-What a mistake costs is by how much STQ of the whole set would rise without it, all else unchanged:
-an object with one id for all of its pixels and for nothing else (its association becomes 1), or all
-pixels of a class that were predicted as a certain other one put right (arXiv 2102.11859).
+What a mistake costs is by how much STQ of the whole set (arXiv 2102.11859) would rise if all pixels
+of an object had its class and one id that nothing else has; or, of two classes, if all pixels that
+were taken for the other class had the right one, and their objects the ids that they have.
 """
 
 import math
@@ -20,8 +20,14 @@ import numpy as np
 
 from knet.evaluation.histogram import INSTANCE_BITS, MAX_INSTANCE, Pairs, group_sum
 from knet.evaluation.protocol import Protocol
-from knet.evaluation.result import stq_result
-from knet.evaluation.stq import STQCounts, count_stq, pair_sizes, tube_associations
+from knet.evaluation.result import mean_iou, stq_result
+from knet.evaluation.stq import (
+    STQCounts,
+    count_stq,
+    freed_associations,
+    pair_sizes,
+    tube_associations,
+)
 from knet.evaluation.tracks import TrackRecorder
 
 
@@ -60,8 +66,8 @@ KINDS = (
 )
 VOID, RIGHT, WRONG_CLASS, MISSED, FALSE, ID_SWITCH, MERGED, SPLIT = range(len(KINDS))
 NO_OBJECT = -1
-CODE_BITS = INSTANCE_BITS + 8
-CODE_MASK = (1 << CODE_BITS) - 1
+DISK_BITS = INSTANCE_BITS + 8  # of a code on disk
+DISK_MASK = (1 << DISK_BITS) - 1
 
 
 @dataclass
@@ -71,6 +77,9 @@ class ObjectMistakes:
     Attributes:
         code: Its class (index of the protocol) and id, `(class << 16) | id`.
         association: Its term of AQ, 0..1.
+        gain: By how much the sum of all terms of AQ in the sequence would rise with an id of its
+            own for all of its pixels.
+        predicted: Its pixels that were predicted as each class, (size of the protocol,), int64.
         kinds: Its pixels of each kind, (len(KINDS),), int64.
         runs: [first position, last position, predicted code or -1] of stretches of frames in which
             the same prediction covers most of it; positions between runs: it is not visible.
@@ -79,6 +88,8 @@ class ObjectMistakes:
 
     code: int
     association: float
+    gain: float
+    predicted: np.ndarray
     kinds: np.ndarray
     runs: List[List[int]]
     worst: int
@@ -136,21 +147,21 @@ class SequenceMistakes:
             gt, pred: Codes as on disk, (H, W), uint32, see `FrameMaps`.
         """
         keys, kinds = self._rows[position]
-        both = gt.astype(np.int64).ravel() << CODE_BITS | pred.ravel()
+        both = gt.astype(np.int64).ravel() << DISK_BITS | pred.ravel()
         starts = np.concatenate(([0], np.flatnonzero(both[1:] != both[:-1]) + 1))
         index = np.searchsorted(keys, self._keys_of(both[starts]))
         return np.repeat(kinds[index], np.diff(starts, append=both.size)).reshape(gt.shape)
 
     def _keys_of(self, both: np.ndarray) -> np.ndarray:
         """Pairs of codes on disk as pairs of codes of the protocol."""
-        gt, pred = both >> CODE_BITS, both & CODE_MASK
+        gt, pred = both >> DISK_BITS, both & DISK_MASK
         gt, pred = (
             self._table[code >> INSTANCE_BITS] << INSTANCE_BITS | code & MAX_INSTANCE
             for code in (gt, pred)
         )
         void = self._void << INSTANCE_BITS
         pred = np.where(pred >> INSTANCE_BITS == self._void, void, pred)
-        return gt << CODE_BITS | pred
+        return gt << DISK_BITS | pred
 
 
 def find_mistakes(
@@ -171,7 +182,7 @@ def find_mistakes(
     kinds = np.zeros((len(frames), len(KINDS)), np.int64)
     np.add.at(kinds, (position, kind), count)
     ends = np.cumsum([len(frame.keys) for frame in pairs])[:-1]
-    keys = np.split(gt << CODE_BITS | pred, ends)
+    keys = np.split(gt << DISK_BITS | pred, ends)
     whole = Pairs(
         *group_sum(
             np.concatenate([frame.keys for frame in pairs]),
@@ -214,7 +225,7 @@ def kinds_of_pairs(
     kind[tracked & (pred & MAX_INSTANCE == 0)] = MISSED
     rows = np.flatnonzero(tracked & (pred & MAX_INSTANCE > 0))
     here, truth, guess, pixels = position[rows], gt[rows], pred[rows], count[rows]
-    frame = here << CODE_BITS
+    frame = here << DISK_BITS
     id_switch = ~_is_largest(truth, guess, pixels) | ~_is_largest(guess, truth, pixels)
     split = ~_is_largest(frame | truth, guess, pixels)
     merged = ~_is_largest(frame | guess, truth, pixels)
@@ -257,16 +268,29 @@ def _objects(
 ) -> List[ObjectMistakes]:
     tracks = TrackRecorder(protocol)
     tracks.add(position, gt, pred, count)
-    codes, association = tube_associations(*pair_sizes(whole), protocol)
-    terms = dict(zip(codes.tolist(), association.tolist()))
+    sizes = pair_sizes(whole)
+    codes, association = tube_associations(*sizes, protocol)
+    gain = 1 - association + freed_associations(*sizes, protocol)
+    terms = dict(zip(codes.tolist(), zip(association.tolist(), gain.tolist())))
     found = []
     for code, runs in sorted(tracks.runs.items()):
         rows = gt == code
-        kinds = np.bincount(kind[rows], count[rows], len(KINDS)).astype(np.int64)
+        own = dict(
+            zip(
+                ('association', 'gain'), terms.get(code, (0.0, 0.0))
+            ),  # none of a class without ids
+            predicted=_totals(pred[rows] >> INSTANCE_BITS, count[rows], protocol.size),
+            kinds=_totals(kind[rows], count[rows], len(KINDS)),
+        )
         wrong = np.bincount(position[rows], count[rows] * (kind[rows] != RIGHT))
         worst = int(wrong.argmax()) if wrong.any() else runs[0][0]
-        found.append(ObjectMistakes(code, terms.get(code, 0.0), kinds, runs, worst))
+        found.append(ObjectMistakes(code=code, runs=runs, worst=worst, **own))
     return found
+
+
+def _totals(index: np.ndarray, count: np.ndarray, length: int) -> np.ndarray:
+    """Sum of the counts of each index, (length,), int64."""
+    return np.bincount(index, count, length).astype(np.int64)
 
 
 def _false_tracks(
@@ -333,28 +357,24 @@ def rank_mistakes(
     if total['SQ'] is None:
         return []
     confusion = np.array(total['confusion'])
+
+    def gain(true: int, predicted: np.ndarray, association: float = 0.0) -> float:
+        """What STQ gains by pixels of a class, predicted as other ones, and by association."""
+        fixed = confusion.copy()
+        fixed[true] -= predicted
+        fixed[true, true] += predicted.sum()
+        aq = total['AQ'] + association / max(1, total['num_tubes'])
+        return math.sqrt(aq * mean_iou(fixed)) - total['STQ']
+
     found = []
     for sequence, mistakes in sequences.items():
         for index, item in enumerate(mistakes.objects):
-            aq = total['AQ'] + (1 - item.association) / total['num_tubes']
-            cost = math.sqrt(aq * total['SQ']) - total['STQ']
             number = item.code >> INSTANCE_BITS
+            cost = gain(number, item.predicted, item.gain)
             wrong = int(item.kinds.sum() - item.kinds[RIGHT])
             found.append(Mistake(sequence, item.worst, cost, index, (number, number), wrong))
         for (true, guess), position in mistakes.confusions.items():
             pixels = int(mistakes.stq.confusion[true, guess])
-            sq = _sq_without(confusion, true, guess, pixels)
-            cost = math.sqrt(total['AQ'] * sq) - total['STQ']
+            cost = gain(true, pixels * (np.arange(protocol.size) == guess))
             found.append(Mistake(sequence, position, cost, -1, (true, guess), pixels))
     return sorted(found, key=lambda mistake: -mistake.cost)[:limit]
-
-
-def _sq_without(confusion: np.ndarray, true: int, guess: int, pixels: int) -> float:
-    """SQ when so many pixels of a class, predicted as another one, were right."""
-    fixed = confusion.copy()
-    fixed[true, guess] -= pixels
-    fixed[true, true] += pixels
-    hit = np.diagonal(fixed)
-    union = fixed.sum(0) + fixed.sum(1) - hit
-    occurs = union > 0
-    return float((hit[occurs] / union[occurs]).mean())

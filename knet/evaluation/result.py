@@ -22,7 +22,7 @@ prediction, VPQ where no sequence has k frames, DQ without a depth label.
 """
 
 import math
-from typing import Any, Dict, Iterable, List, Mapping, Optional, Sequence
+from typing import Any, Dict, Iterable, List, Mapping, Optional, Sequence, Tuple
 
 import numpy as np
 
@@ -96,11 +96,8 @@ def stq_result(protocol: Protocol, counts: Sequence[STQCounts]) -> dict:
         _total([count.association for count in counts]),
         _total([count.tubes for count in counts]),
     )
-    true = np.diagonal(confusion)
-    union = confusion.sum(0) + confusion.sum(1) - true
-    occurs = union > 0
-    iou = np.divide(true, union, out=np.zeros(protocol.size), where=occurs)
-    sq = float(iou.sum() / occurs.sum()) if occurs.any() else None
+    iou, occurs = _class_ious(confusion)
+    sq = mean_iou(confusion) if occurs.any() else None
     aq = float(association.sum() / max(int(tubes.sum()), EPSILON))
     return {
         'STQ': None if sq is None else math.sqrt(aq * sq),
@@ -113,6 +110,20 @@ def stq_result(protocol: Protocol, counts: Sequence[STQCounts]) -> dict:
         'iou_void': 0.0 if occurs[num_classes:].any() else None,
         'confusion': confusion.tolist(),
     }
+
+
+def mean_iou(confusion: np.ndarray) -> float:
+    """Mean IoU, 0..1, of the classes that occur in truth or prediction, of which there is one."""
+    iou, occurs = _class_ious(confusion)
+    return float(iou.sum() / occurs.sum())
+
+
+def _class_ious(confusion: np.ndarray) -> Tuple[np.ndarray, np.ndarray]:
+    """IoU of each class, 0..1, and whether it occurs."""
+    true = np.diagonal(confusion)
+    union = confusion.sum(0) + confusion.sum(1) - true
+    occurs = union > 0
+    return np.divide(true, union, out=np.zeros(len(union)), where=occurs), occurs
 
 
 def panoptic_result(protocol: Protocol, counts: PanopticCounts, name: str) -> dict:

@@ -78,18 +78,27 @@ def pair_sizes(pairs: Pairs, weighted: bool = False) -> Tuple[np.ndarray, np.nda
     return (key >> CODE_BITS).astype(np.int64), (key & CODE_MASK).astype(np.int64), size
 
 
-def tube_associations(
-    gt: np.ndarray, pred: np.ndarray, size: np.ndarray, protocol: Protocol
-) -> Tuple[np.ndarray, np.ndarray]:
-    """The association of each ground-truth tube, the terms of AQ.
+class Overlaps(NamedTuple):
+    """Where true and predicted tubes of a sequence overlap.
 
-    Args:
-        gt, pred, size: See `pair_sizes`.
-        protocol: Classes and rules.
-
-    Returns:
-        codes of the tubes, (M,), int64, rising, and their association, (M,), float64, 0..1.
+    tubes: Codes of the true tubes, (M,), int64, rising.
+    tube_sizes: Their pixels or weight, (M,).
+    gt, pred: Indices of the tubes of each overlap, (N,), int64.
+    size, union: Pixels or weight of each overlap, and of its tubes together, (N,).
     """
+
+    tubes: np.ndarray
+    tube_sizes: np.ndarray
+    gt: np.ndarray
+    pred: np.ndarray
+    size: np.ndarray
+    union: np.ndarray
+
+
+def find_overlaps(
+    gt: np.ndarray, pred: np.ndarray, size: np.ndarray, protocol: Protocol
+) -> Overlaps:
+    """Overlaps of tubes by the rules of a protocol; for the arguments see `tube_associations`."""
     labelled = gt >> INSTANCE_BITS != protocol.void_class
     is_tube_class = protocol.member_table(protocol.tube_ids)
     gt_thing = is_tube_class[gt >> INSTANCE_BITS]
@@ -103,9 +112,51 @@ def tube_associations(
     both = in_gt & in_pred
     overlap, gt_index, pred_index = size[both], gt_index[both], pred_index[both]
     union = gt_size[gt_index] + pred_size[pred_index] - overlap
-    per_tube = np.zeros(len(gt_ids))
-    np.add.at(per_tube, gt_index, overlap * (overlap / union))
-    return gt_ids, per_tube / gt_size
+    return Overlaps(gt_ids, gt_size, gt_index, pred_index, overlap, union)
+
+
+def tube_associations(
+    gt: np.ndarray, pred: np.ndarray, size: np.ndarray, protocol: Protocol
+) -> Tuple[np.ndarray, np.ndarray]:
+    """The association of each ground-truth tube, the terms of AQ.
+
+    Args:
+        gt, pred, size: See `pair_sizes`.
+        protocol: Classes and rules.
+
+    Returns:
+        codes of the tubes, (M,), int64, rising, and their association, (M,), float64, 0..1.
+    """
+    found = find_overlaps(gt, pred, size, protocol)
+    per_tube = np.zeros(len(found.tubes))
+    np.add.at(per_tube, found.gt, found.size * (found.size / found.union))
+    return found.tubes, per_tube / found.tube_sizes
+
+
+def freed_associations(
+    gt: np.ndarray, pred: np.ndarray, size: np.ndarray, protocol: Protocol
+) -> np.ndarray:
+    """What the terms of AQ of all other tubes gain together if the predicted tubes give up the
+    pixels of a true one, (M,), float64, for each of `tube_associations`.
+
+    Args:
+        gt, pred, size: See `pair_sizes`.
+        protocol: Classes and rules.
+    """
+    found = find_overlaps(gt, pred, size, protocol)
+    # every overlap with every one of the same predicted tube
+    order = np.argsort(found.pred, kind='stable')
+    number = np.bincount(found.pred)[found.pred[order]]
+    starts = np.searchsorted(found.pred[order], found.pred[order])
+    rank = np.arange(number.sum()) - np.repeat(np.cumsum(number) - number, number)
+    giving, gaining = np.repeat(order, number), order[np.repeat(starts, number) + rank]
+    others = giving != gaining
+    giving, gaining = giving[others], gaining[others]
+    overlap, union = found.size[gaining], found.union[gaining]
+    gain = overlap * (overlap / (union - found.size[giving]) - overlap / union)
+    freed = np.zeros(len(found.tubes))
+    np.add.at(freed, found.gt[giving], gain / found.tube_sizes[found.gt[gaining]])
+    return freed
 
 
 def _sizes(codes: np.ndarray, size: np.ndarray, mask: np.ndarray):

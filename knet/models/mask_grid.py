@@ -22,8 +22,8 @@ from knet.models.kernels.mask_ops import upsample
 SLACK = 1e-4
 """Share by which a bound may be passed by rounding."""
 LEAST_READ = 128
-"""Side of the smallest part of a mask that is read, pixels: torch interpolates to outputs whose sides
-add up to that or less in another way, and the last bits differ."""
+"""Side of the smallest part of a mask that is read, pixels: torch interpolates in another way to
+outputs whose sides add up to that or less, and the last bits differ."""
 Box = Tuple[slice, slice]
 
 

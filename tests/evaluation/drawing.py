@@ -8,9 +8,11 @@ LETTERS = {
     'T': (14, 0),  # truck: stuff in the STEP label space
     'A': (13, 1),
     'B': (13, 2),
-    'C': (13, 3),  # cars
+    'C': (13, 3),
+    'D': (13, 4),  # cars
     'P': (11, 1),
-    'Q': (11, 2),  # people; P has the id of car A
+    'Q': (11, 2),
+    'R': (11, 3),  # people; P has the id of car A
     'c': (13, 0),  # a crowd of cars in the ground truth, an untracked car in a prediction
     'x': (255, 0),  # void
     'X': (255, 7),  # void that carries an instance id

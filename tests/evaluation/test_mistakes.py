@@ -1,6 +1,6 @@
 """Kinds of wrong pixels, what became of objects, and what mistakes cost, drawn by hand."""
 
-from math import sqrt
+import dataclasses
 
 import numpy as np
 import pytest
@@ -16,12 +16,12 @@ LETTERS = 'x.wmfsgp'  # void, right, wrong class, missed, false, id switch, merg
 STEP = PROTOCOLS['step']
 
 
-def find(*frames, numbers=None):
+def find(*frames, numbers=None, protocol=STEP):
     """Mistakes of (truth, prediction) frames, and their maps of codes."""
-    evaluator = VideoPanopticEvaluator(STEP, window_sizes=(1,))
+    evaluator = VideoPanopticEvaluator(protocol, window_sizes=(1,))
     maps = [FrameMaps(*(encode(*draw(*rows), '') for rows in frame)) for frame in frames]
     pairs = [evaluator.count(0, i, frame).pairs for i, frame in enumerate(maps)]
-    return find_mistakes(STEP, numbers or range(len(frames)), pairs), maps
+    return find_mistakes(protocol, numbers or range(len(frames)), pairs), maps
 
 
 def error_rows(*frames):
@@ -93,12 +93,13 @@ def test_false_tracks():
     assert track.code == 13 << 16 | 2 and track.pixels == 6 and track.positions.tolist() == [0, 2]
 
 
-def test_costs_are_what_mending_gains():
-    def stq(*frames):
-        evaluator = VideoPanopticEvaluator(STEP, window_sizes=(1,))
-        add(evaluator, 0, frames)
-        return evaluator.result()['stq']
+def stq(*frames, protocol=STEP):
+    evaluator = VideoPanopticEvaluator(protocol, window_sizes=(1,))
+    add(evaluator, 0, frames)
+    return evaluator.result()['stq']['STQ']
 
+
+def test_costs_are_what_mending_gains():
     truth = ['AAAABBBB', 'TTTT']
     wrong = ['AAAABBBB', 'TTww']
     switched = ['CCCCBBBB', 'TTTT']
@@ -111,13 +112,39 @@ def test_costs_are_what_mending_gains():
         (0, (13, 13), 1, 4),
         (1, (13, 13), 0, 0),
     ]
-    assert ranked[1].cost == pytest.approx(stq((truth, wrong), (truth, truth))['STQ'] - now['STQ'])
-    assert ranked[0].cost == pytest.approx(
-        stq((truth, truth), (truth, switched))['STQ'] - now['STQ']
-    )
+    assert ranked[1].cost == pytest.approx(stq((truth, wrong), (truth, truth)) - now)
+    assert ranked[0].cost == pytest.approx(stq((truth, truth), (truth, switched)) - now)
     assert ranked[2].cost == 0
-    assert ranked[1].cost == pytest.approx((1 - sqrt(0.75)) * sqrt(now['SQ']))
     assert rank_mistakes(STEP, {0: mistakes}, limit=1) == ranked[:1]
+
+
+@pytest.mark.parametrize('name', ['step', 'video-knet'])
+def test_the_cost_of_an_object_is_that_of_all_it_changes(name):
+    """Its class counts too, and the objects that shared a predicted id with it."""
+    protocol = PROTOCOLS[name]
+    truth = ['AAAABBBB', 'PPPPTTTT', 'ccccxxxx']
+    guesses = ['AAAAAABB', 'BBwwTPPP', 'AB..ABPP'], ['QQAAAACC', 'PQPQTTww', 'cccAA...']
+    frames = [(truth, guess) for guess in guesses]
+    mistakes, _ = find(*frames, protocol=protocol)
+    costs = {m.object: m.cost for m in rank_mistakes(protocol, {0: mistakes}, 99) if m.object >= 0}
+    assert len(costs) == 3  # A, B and P: a crowd is no object
+    for index, letter in enumerate('PAB'):
+        mended = [(truth, [mend(*rows, letter) for rows in zip(truth, guess)]) for guess in guesses]
+        gain = stq(*mended, protocol=protocol) - stq(*frames, protocol=protocol)
+        assert costs[index] == pytest.approx(gain) and gain > 0.01
+
+
+def mend(truth, guess, letter):
+    """A predicted row in which an object has its class and an id that nothing else has."""
+    own = {'A': 'D', 'B': 'D', 'P': 'R'}[letter]
+    return ''.join(own if right == letter else other for right, other in zip(truth, guess))
+
+
+def test_costs_without_tubes():
+    protocol = dataclasses.replace(STEP, tube_ids=())
+    mistakes, _ = find((['AAAATTTT'], ['AAwwTTTT']), protocol=protocol)
+    ranked = rank_mistakes(protocol, {0: mistakes}, 9)
+    assert len(ranked) == 2 and all(mistake.cost == 0 for mistake in ranked)  # AQ is 0
 
 
 def test_folders(toy_results):

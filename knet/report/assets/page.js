@@ -487,7 +487,7 @@ function drawHelp() {
     ['AQ', 'how well the pixels of each true object keep one id, mean over objects'],
     ['SQ', 'mean IoU of the classes'],
     ['VPQ', 'panoptic quality of tubes of k frames, mean over k (arXiv 2006.11339)'],
-    ['cost', 'what STQ of the set would gain if this object had one id for all of its pixels and nothing else, or if these pixels had the right class'],
+    ['cost', 'what STQ of the set would gain if all pixels of this object had its class and an id of their own, or if these pixels had the right class'],
     ...data.kinds.map((kind) => [kind.name, kind.meaning]),
   ];
   element('help-terms').replaceChildren(...terms.flatMap(([name, words]) => [make('dt', {}, name), make('dd', {}, words)]));
