@@ -3,6 +3,7 @@ stderr."""
 
 import contextlib
 import errno
+import io
 import json
 import os
 import sys
@@ -52,6 +53,8 @@ def report_input_errors() -> Iterator[None]:
     give the first one a moment to speak and srun to end them. An interrupt (Ctrl-C) ends the
     program with status 130 and without a traceback.
     """
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors='surrogateescape')  # names of files are bytes
     try:
         yield
     except InputError as error:

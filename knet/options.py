@@ -1,7 +1,7 @@
 """Types of options on command lines."""
 
 import argparse
-from typing import Callable, Union
+from typing import Callable, Sequence, Tuple, Union
 
 
 def at_least(minimum: Union[int, float], maximum: float = float('inf')) -> Callable:
@@ -15,3 +15,16 @@ def at_least(minimum: Union[int, float], maximum: float = float('inf')) -> Calla
         return value
 
     return number
+
+
+def some_of(names: Sequence[str]) -> Callable[[str], Tuple[str, ...]]:
+    """Type of an option: some of the names, with commas between them."""
+
+    def chosen(text: str) -> Tuple[str, ...]:
+        found = tuple(name.strip() for name in text.split(',') if name.strip())
+        if not found or not set(found) <= set(names):
+            expected = f'some of {",".join(names)} with commas between them'
+            raise argparse.ArgumentTypeError(f'takes {expected}, got {text!r}')
+        return found
+
+    return chosen

@@ -83,17 +83,6 @@ def scan_split(folder) -> Dict[int, Dict[int, Dict[str, Path]]]:
     return {sequence: dict(sorted(frames.items())) for sequence, frames in sorted(found.items())}
 
 
-def find_image(map_path) -> Optional[Path]:
-    """The image beside a `_panoptic.png`; None where there is none."""
-    path = Path(map_path)
-    stem = path.name.rsplit('_', 1)[0]
-    for suffix in ('png', 'jpg', 'jpeg', 'PNG', 'JPG', 'JPEG'):
-        image = path.with_name(f'{stem}_leftImg8bit.{suffix}')
-        if image.exists():
-            return image
-    return None
-
-
 def read_png(path, flags: int = cv2.IMREAD_UNCHANGED) -> np.ndarray:
     """Decode an image file with OpenCV (channels in BGR order; an orientation that a camera has
     noted is not applied, unless `flags` ask for it).

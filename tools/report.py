@@ -84,7 +84,7 @@ def main(arguments: Optional[Sequence[str]] = None) -> None:
         analysis = analyze_folders(
             path,
             args.gt_path,
-            protocol,
+            find_protocol(path, args.protocol, default=protocol),
             nproc=args.nproc,
             split=args.split,
             sequences=args.sequences,

@@ -37,12 +37,14 @@ from knet.apis import (
     segment_frames,
 )
 from knet.apis.build import blame_config
+from knet.apis.sources import SILLY_FPS
 from knet.apis.test import progress_interval
 from knet.apis.video_results import CONTENTS, KINDS, NAMES, VideoResults
 from knet.data import find_dataset
 from knet.errors import InputError, report_input_errors
 from knet.files import result_folder
 from knet.models.checkpoint import file_hash
+from knet.options import at_least, some_of
 from knet.tasks import find_task
 
 
@@ -62,7 +64,7 @@ def parse_args(arguments=None):
     add('--out', type=Path, required=True, metavar='DIR', help='folder of the results')
     add(
         '--write',
-        type=parse_kinds,
+        type=some_of(KINDS),
         default='video,json',
         metavar='KIND,...',
         help=f'what to write: {", ".join(KINDS)} (default: video,json)',
@@ -77,7 +79,7 @@ def parse_args(arguments=None):
     add('--end', metavar='WHERE', help='the frame before which to stop, likewise')
     add(
         '--stride',
-        type=number('--stride', int, 1),
+        type=at_least(1),
         default=1,
         metavar='N',
         help='only every N-th frame; the video gets as many frames per second fewer',
@@ -91,20 +93,20 @@ def parse_args(arguments=None):
     )
     add(
         '--opacity',
-        type=number('--opacity', float, 0, 1),
+        type=at_least(0.0, 1.0),
         default=0.6,
         metavar='A',
         help='of things in the overlay, 0 to 1; stuff has half of it (default: 0.6)',
     )
     add(
         '--fps',
-        type=number('--fps', float, 0.01),
+        type=at_least(0.01, SILLY_FPS),
         metavar='N',
         help='frames per second of a folder of images (default: 10); videos have their own',
     )
     add(
         '--sequence',
-        type=number('--sequence', int, 0),
+        type=at_least(0),
         metavar='N',
         help='of a folder in STEP layout that holds several',
     )
@@ -118,34 +120,6 @@ def parse_args(arguments=None):
     )
     add_config_options(parser)
     return parser.parse_args(arguments)
-
-
-def number(option, kind, minimum, maximum=float('inf')):
-    """Type of an option: a number in a range, else an InputError."""
-
-    def parse(text):
-        try:
-            value = kind(text)
-        except ValueError:
-            value = float('nan')
-        if not minimum <= value <= maximum or value == float('inf'):
-            what = 'a whole number' if kind is int else 'a number'
-            limits = f'{minimum} to {maximum}' if maximum < float('inf') else f'{minimum} on'
-            raise InputError(f'{option} must be {what} from {limits}, got {text!r}')
-        return value
-
-    return parse
-
-
-def parse_kinds(text):
-    """What `--write` asks for."""
-    kinds = [kind.strip() for kind in text.split(',') if kind.strip()]
-    unknown = [kind for kind in kinds if kind not in KINDS]
-    if unknown or not kinds:
-        raise InputError(
-            f'--write {text!r}: expected some of {", ".join(KINDS)}, with commas between them'
-        )
-    return kinds
 
 
 def open_input(args):
@@ -203,8 +177,9 @@ class StopSignals:
             os.write(2, b'\nfinishing with the frames so far; Ctrl-C again ends at once\n')
 
 
-def describe(args, checkpoint, task, info):
+def describe(args, checkpoint, source, task, info):
     """What the results are made of."""
+    data = None if args.resize else source.reader.step_folder  # images of the size of the results
     options = ('input', 'start', 'end', 'stride', 'resize', 'sequence', 'write')
     return dict(
         config=args.config,
@@ -212,6 +187,7 @@ def describe(args, checkpoint, task, info):
         checkpoint=str(checkpoint),
         checkpoint_sha256=file_hash(checkpoint),
         **{name: getattr(args, name) for name in options},
+        data=data and str(data),
         protocol=task.describe_protocol(info),
         version=knet.__version__,
         torch=torch.__version__,
@@ -258,7 +234,7 @@ def run(args):
     logger = get_root_logger(log_level=cfg.log_level)
     checkpoint = find_checkpoint(args.checkpoint, logger)
     model = init_model(cfg, checkpoint, args.device, args.allow_pickle, logger, args.precision)
-    made_of, begin = describe(args, checkpoint, task, info), time.monotonic()
+    made_of, begin = describe(args, checkpoint, source, task, info), time.monotonic()
     with result_folder(args.out, CONTENTS, NAMES, made_of), StopSignals() as stop:
         with VideoResults(
             args.out, info.label_space, source, args.write, args.opacity, task.makes_videos

@@ -14,33 +14,40 @@ from functools import partial
 from pathlib import Path
 from typing import Dict, List, NamedTuple, Optional, Sequence, Tuple
 
-import cv2
 import numpy as np
 from tqdm import tqdm
 
-from knet.errors import InputError, report_input_errors
-from knet.evaluation import Protocol, analyze_folders
+from knet.errors import report_input_errors
+from knet.evaluation import Analysis, Protocol, analyze_folders
 from knet.evaluation.cli import add_look_options
 from knet.evaluation.folders import (
+    check_sequences,
     find_home,
     find_protocol,
-    find_split,
     list_predictions,
     read_codes,
+    read_image,
     read_prediction,
 )
-from knet.evaluation.histogram import INSTANCE_BITS, MAX_INSTANCE
+from knet.evaluation.histogram import split_codes
 from knet.evaluation.mistakes import KINDS, RIGHT, VOID, SequenceMistakes
 from knet.files import read_mark, result_folder
 from knet.label_space import LabelSpace
-from knet.options import at_least
+from knet.options import at_least, some_of
 from knet.parallel import ordered_map
-from knet.step_format import frame_name, read_png, scan_split, write_png
-from knet.visualization import SequenceRenderer, contact_sheet, draw_errors, draw_tracks
+from knet.step_format import frame_name, scan_split, write_png
+from knet.visualization import (
+    SequenceRenderer,
+    contact_sheet,
+    draw_errors,
+    draw_tracks,
+)
 
 SHEET = 'worst_frames.png'
 OUTPUTS = (*SequenceRenderer.CONTENTS, 'sheet')
 FRAMES_AHEAD = 4
+FRAME_FILE = re.compile(r'(\d{6,})_(\d{6,})\.jpg')
+"""Images that tools/video_demo.py writes."""
 APART = 5  # frames of the sheet
 
 
@@ -49,15 +56,15 @@ class Item(NamedTuple):
 
     prediction: Its file or pair of files.
     image, truth: Their files, where there are some.
-    position: Of the frame in its sequence.
+    position: Of the frame in its sequence, as the analysis counts.
     """
 
     sequence: int
     frame: int
     prediction: Tuple[str, ...]
-    image: Optional[Path]
-    truth: Optional[Path]
-    position: int
+    image: Optional[str]
+    truth: Optional[str] = None
+    position: int = 0
 
 
 class Drawing(NamedTuple):
@@ -86,7 +93,7 @@ def parse_args(arguments: Optional[Sequence[str]] = None) -> argparse.Namespace:
     parser.add_argument('--out', type=Path, help='folder of the pictures (default: RESULT/show)')
     parser.add_argument(
         '--write',
-        type=_outputs,
+        type=some_of(OUTPUTS),
         default=OUTPUTS,
         metavar='LIST',
         help=f'what to write, of {",".join(OUTPUTS)} (default: all)',
@@ -96,7 +103,7 @@ def parse_args(arguments: Optional[Sequence[str]] = None) -> argparse.Namespace:
         type=Path,
         metavar='DIR',
         help='folder of the images, named as in STEP (default: that of GT, or the one that the '
-        'predictions were made of)',
+        'predictions were made of, or RESULT/images)',
     )
     parser.add_argument(
         '--worst',
@@ -110,40 +117,49 @@ def parse_args(arguments: Optional[Sequence[str]] = None) -> argparse.Namespace:
     return parser.parse_args(arguments)
 
 
-def _outputs(text: str) -> Tuple[str, ...]:
-    names = tuple(name for name in text.split(',') if name)
-    unknown = [name for name in names if name not in OUTPUTS]
-    if unknown or not names:
-        raise argparse.ArgumentTypeError(f'takes names of {",".join(OUTPUTS)}, got {text!r}')
-    return names
-
-
-def list_items(
-    args: argparse.Namespace, predictions: Dict[Tuple[int, int], Tuple[str, ...]]
-) -> List[Item]:
+def list_items(args: argparse.Namespace, truth: Optional[Analysis]) -> List[Item]:
     """The frames to draw, with their images and truth where there are some."""
+    images = find_images(args)
+    if truth is not None:
+        return [
+            Item(
+                sequence,
+                files.frame,
+                files.pred,
+                images.get((sequence, files.frame), files.image),
+                files.gt,
+                position,
+            )
+            for sequence, frames in truth.files.items()
+            for position, files in enumerate(frames)
+        ]
+    predictions = list_predictions(args.result_path)
+    there = {sequence for sequence, _ in predictions}
+    check_sequences(args.sequences, there, args.result_path)
+    return [
+        Item(*key, paths, images.get(key))
+        for key, paths in predictions.items()
+        if not args.sequences or key[0] in args.sequences
+    ]
+
+
+def find_images(args: argparse.Namespace) -> Dict[Tuple[int, int], str]:
+    """Images other than those of the truth, by sequence and frame: in the folder that is named, or
+    that the results were made of, else those that lie beside the results."""
+    home = find_home(args.result_path)
+    noted = read_mark(home).get('data')
     folder = args.images
-    if folder is None and args.gt_path is None:
-        noted = read_mark(find_home(args.result_path)).get('data')
-        folder = Path(noted) if noted and Path(noted).is_dir() else None
-    truth = scan_split(find_split(args.gt_path, args.split)) if args.gt_path else {}
-    images = scan_split(folder) if folder else truth
-    items: List[Item] = []
-    known = sorted({sequence for sequence, _ in predictions})
-    missing = sorted(set(args.sequences) - set(known))
-    if missing:
-        raise InputError(
-            f'--sequences: {args.result_path} has no sequence {missing[0]}; it has '
-            f'{", ".join(map(str, known))}'
-        )
-    for (sequence, frame), paths in predictions.items():
-        if args.sequences and sequence not in args.sequences:
-            continue
-        position = items[-1].position + 1 if items and items[-1].sequence == sequence else 0
-        image = images.get(sequence, {}).get(frame, {}).get('leftImg8bit')
-        gt = truth.get(sequence, {}).get(frame, {}).get('panoptic')
-        items.append(Item(sequence, frame, paths, image, gt, position))
-    return items
+    if folder is None and args.gt_path is None and noted and Path(noted).is_dir():
+        folder = Path(noted)
+    if folder is not None:
+        return {
+            (sequence, frame): str(kinds['leftImg8bit'])
+            for sequence, frames in scan_split(folder).items()
+            for frame, kinds in frames.items()
+            if 'leftImg8bit' in kinds
+        }
+    matches = (FRAME_FILE.fullmatch(path.name) for path in sorted(home.glob('images/*.jpg')))
+    return {(int(m[1]), int(m[2])): str(home / 'images' / m[0]) for m in matches if m}
 
 
 def read_item(item: Item, mistakes: Dict[int, SequenceMistakes]) -> Drawing:
@@ -153,25 +169,12 @@ def read_item(item: Item, mistakes: Dict[int, SequenceMistakes]) -> Drawing:
         InputError: a file cannot be read, or image and maps differ in size.
     """
     codes = read_prediction(item.prediction)
-    if item.image is None:
-        image = np.zeros((*codes.shape, 3), np.uint8)
-    else:
-        image = cv2.cvtColor(read_png(item.image, cv2.IMREAD_COLOR), cv2.COLOR_BGR2RGB)
-    if image.shape[:2] != codes.shape:
-        raise InputError(
-            f'sequence {item.sequence}, frame {item.frame}: {item.prediction[0]} has the size '
-            f'{codes.shape}, {item.image} {image.shape[:2]} (height, width)'
-        )
-    if item.truth is None or item.sequence not in mistakes:
+    image = read_image(item.image, codes, item.prediction[0])
+    if item.truth is None:
         return Drawing(image, split_codes(codes))
     truth = read_codes(item.truth)
     kinds = mistakes[item.sequence].error_map(item.position, truth, codes)
     return Drawing(image, split_codes(codes), split_codes(truth), kinds)
-
-
-def split_codes(codes: np.ndarray) -> Tuple[np.ndarray, np.ndarray]:
-    """Classes, (H, W), uint8, and ids, (H, W), int32, of codes."""
-    return (codes >> INSTANCE_BITS).astype(np.uint8), (codes & MAX_INSTANCE).astype(np.int32)
 
 
 def draw_sheet(
@@ -229,17 +232,18 @@ def main(arguments: Optional[Sequence[str]] = None) -> None:
     """Draw what was asked for."""
     args = parse_args(arguments)
     protocol: Protocol = find_protocol(args.result_path, args.protocol)
-    items = list_items(args, list_predictions(args.result_path))
-    mistakes: Dict[int, SequenceMistakes] = {}
+    truth = None
     if args.gt_path is not None:
-        mistakes = analyze_folders(
+        truth = analyze_folders(
             args.result_path,
             args.gt_path,
             protocol,
             nproc=args.nproc,
             split=args.split,
             sequences=args.sequences,
-        ).mistakes
+        )
+    items = list_items(args, truth)
+    mistakes = {} if truth is None else truth.mistakes
     out = args.out or find_home(args.result_path) / 'show'
     made_of = dict(results=str(args.result_path), truth=str(args.gt_path))
     contents = (*SequenceRenderer.CONTENTS, SHEET)

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import bisect
 import math
+import os
 import re
 import time
 import warnings
@@ -170,7 +171,7 @@ def parse_moment(value: Union[int, str]) -> Moment:
     """
     text = str(value).strip()
     match = TIME.fullmatch(text)
-    if text.isascii() and text.isdecimal():
+    if text.isascii() and text.isdecimal() and len(text) < 16:
         return Moment(int(text))
     if not match or (match['seconds'] and float(match['seconds']) >= 60):
         raise InputError(
@@ -201,6 +202,7 @@ class Reader:
         length: Number of frames, where it is known.
         sequence: Number of the sequence.
         span: Says which frames there are, where that is known; for messages.
+        step_folder: The folder in STEP layout that they lie in, if they do.
     """
 
     name: str
@@ -208,6 +210,7 @@ class Reader:
     span: str = ''
     length: Optional[int] = None
     sequence: int = 0
+    step_folder: Optional[Path] = None
 
     def __iter__(self) -> Iterator[UnreadFrame]:
         raise NotImplementedError
@@ -242,6 +245,7 @@ class FolderReader(Reader):
         self.name, self.fps = str(folder), fps
         names = [file.name for file in folder.iterdir() if _is_image(file)]
         if any(FILE_NAME.fullmatch(name) for name in names):
+            self.step_folder = folder
             self.sequence, files = _step_images(folder, sequence)
             self.numbers, self.files = list(files), list(files.values())
         else:
@@ -323,7 +327,7 @@ class FileReader(CaptureReader):
     """
 
     def __init__(self, path: Path, fps: Optional[float]):
-        super().__init__(str(path), f'video {path}', fps)
+        super().__init__(os.path.abspath(path), f'video {path}', fps)  # a:b is a protocol
         self.path = path
         expected = self._opened.get(cv2.CAP_PROP_FRAME_COUNT) if self._opened else 0
         self.length = int(expected) if 0 < expected < 2**31 else None
@@ -407,11 +411,11 @@ def _is_image(file: Path) -> bool:
     return file.suffix.lower() in IMAGE_ENDINGS and not file.name.startswith('.')
 
 
-def _natural(name: str) -> List[Union[str, int]]:
+def _natural(name: str) -> Tuple[List[Union[str, int]], str]:
     """Key that sorts frame_2 before frame_10."""
-    parts: List[Union[str, int]] = [*re.split(r'(\d+)', name), name]
-    parts[1:-1:2] = map(int, parts[1:-1:2])
-    return parts
+    parts: List[Union[str, int]] = [*re.split(r'(\d+)', name)]
+    parts[1::2] = map(int, parts[1::2])
+    return parts, name
 
 
 def _step_images(folder: Path, sequence: Optional[int]) -> Tuple[int, Dict[int, Path]]:

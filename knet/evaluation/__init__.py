@@ -36,13 +36,14 @@ The keys of the result are listed in `knet.evaluation.result`. User's errors are
 """
 
 from knet.evaluation.depth import DepthOptions
-from knet.evaluation.evaluate import analyze_folders, evaluate_folders
+from knet.evaluation.evaluate import Analysis, analyze_folders, evaluate_folders
 from knet.evaluation.evaluator import VideoPanopticEvaluator
 from knet.evaluation.image import ImagePanopticEvaluator
 from knet.evaluation.protocol import PROTOCOLS, Protocol
 from knet.evaluation.report import format_image_table, format_table, write_json
 
 __all__ = [
+    'Analysis',
     'DepthOptions',
     'ImagePanopticEvaluator',
     'PROTOCOLS',

@@ -96,9 +96,9 @@ def add_look_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         '--nproc',
         type=at_least(1),
-        default=os.cpu_count() or 1,
+        default=min(8, os.cpu_count() or 1),
         metavar='N',
-        help='threads (default: one for each core)',
+        help='threads, each of which holds some frames (default: one for each core, up to 8)',
     )
 
 

@@ -99,23 +99,18 @@ def analyze_folders(
     """Find out what is wrong with predictions on disk; for the arguments see `evaluate_folders`.
 
     Args:
-        sequences: Look at these only.
+        sequences: Look at these only; none: at all.
 
     Raises:
         InputError: the input cannot be evaluated; the message names sequence and frame.
     """
     main = find_protocol(result_path, protocol)
-    frames = pair_folders(result_path, gt_path, split)
-    missing = sorted(set(sequences) - {files.sequence for files in frames})
-    if missing:
-        known = ', '.join(map(str, sorted({files.sequence for files in frames})))
-        raise InputError(f'{gt_path} has no sequence {missing[0]}; it has {known}')
-    frames = [files for files in frames if not sequences or files.sequence in sequences]
+    frames = pair_folders(result_path, gt_path, split, sequences=sequences)
     # protocols of the same classes count the same pairs
     others = [
         other
         for other in PROTOCOLS.values()
-        if other.label_space == main.label_space and other != main
+        if other.label_space == main.label_space and other.name != main.name
     ]
     evaluators = [VideoPanopticEvaluator(rules, window_sizes) for rules in (main, *others)]
     found = Analysis(main, {}, {}, {})

@@ -16,7 +16,7 @@ the frame.
 import os
 import re
 from pathlib import Path
-from typing import Dict, List, NamedTuple, Optional, Tuple, Union
+from typing import Collection, Dict, List, NamedTuple, Optional, Sequence, Tuple, Union
 
 import cv2
 import numpy as np
@@ -37,6 +37,7 @@ class FrameFiles(NamedTuple):
     four times the memory.
 
     pred: One file in STEP encoding, or the class map and the instance map.
+    image: Beside the ground truth, where there is one.
     """
 
     sequence: int
@@ -47,6 +48,7 @@ class FrameFiles(NamedTuple):
     tracked: Optional[str] = None
     gt_depth: Optional[str] = None
     pred_depth: Optional[str] = None
+    image: Optional[str] = None
 
 
 def pair_folders(
@@ -56,6 +58,7 @@ def pair_folders(
     depth: bool = False,
     coverage: Optional[PathLike] = None,
     tracked: Optional[PathLike] = None,
+    sequences: Sequence[int] = (),
 ) -> List[FrameFiles]:
     """List the frames of the ground truth with the files that belong to them, sequences and frames
     rising.
@@ -67,18 +70,21 @@ def pair_folders(
         depth: Whether to look for depth maps.
         coverage: Folder of the camera coverage maps.
         tracked: Folder of the masks of tracked pixels.
+        sequences: List these only, wherever there are others; none: all.
 
     Raises:
         InputError: a folder does not exist or holds no frames, or is of a test that did not finish;
             a frame's file is missing, twice there, or without ground truth.
     """
     split_folder = find_split(gt_path, split)
-    ground_truth = {}
+    ground_truth, images = {}, {}
     for sequence, frames in scan_split(split_folder).items():
         for frame, kinds in frames.items():
             if 'panoptic' not in kinds:
                 continue
             ground_truth[sequence, frame] = str(kinds['panoptic'])
+            if 'leftImg8bit' in kinds:
+                images[sequence, frame] = str(kinds['leftImg8bit'])
             if depth and 'depth' not in kinds:
                 path = split_folder / f'{frame_name(sequence, frame)}_depth.png'
                 raise InputError(
@@ -89,9 +95,15 @@ def pair_folders(
         raise InputError(
             f'{split_folder} holds no ground truth; expected files like 000002_000000_panoptic.png'
         )
+    if sequences:
+        there = {sequence for sequence, _ in ground_truth}
+        check_sequences(sequences, there, split_folder)
+        ground_truth = {key: path for key, path in ground_truth.items() if key[0] in sequences}
     home, panoptic = find_home(result_path), find_panoptic(result_path)
     read_mark(home)
-    found = _scan(panoptic)
+    found = {
+        key: files for key, files in _scan(panoptic).items() if not sequences or key[0] in sequences
+    }
     _check_frames(found, ground_truth, panoptic, 'prediction')
     predictions = _join_pairs(found)
     depths = _pair_maps(home / 'depth', ground_truth, 'predicted depth') if depth else {}
@@ -106,9 +118,18 @@ def pair_folders(
             masks.get(key),
             str(split_folder / f'{frame_name(*key)}_depth.png') if depth else None,
             depths.get(key),
+            images.get(key),
         )
         for key, path in ground_truth.items()
     ]
+
+
+def check_sequences(asked: Collection[int], there: Collection[int], folder: PathLike) -> None:
+    """Raise an InputError unless all sequences that were asked for are there."""
+    missing = sorted(set(asked) - set(there))
+    if missing:
+        known = ', '.join(map(str, sorted(set(there))))
+        raise InputError(f'{folder} has no sequence {missing[0]}; it has {known}')
 
 
 def find_split(gt_path: PathLike, split: str) -> Path:
@@ -163,10 +184,12 @@ def find_home(result_path: PathLike) -> Path:
 
 
 def find_protocol(
-    result_path: PathLike, protocol: Optional[Union[str, Protocol]] = None
+    result_path: PathLike,
+    protocol: Optional[Union[str, Protocol]] = None,
+    default: Union[str, Protocol] = 'step',
 ) -> Protocol:
     """The rules for predictions: the given ones, else those that `tools/test.py` noted beside
-    them (classes of one's own travel this way), else 'step'.
+    them (classes of one's own travel this way), else the default.
 
     Raises:
         InputError: there is no such protocol, or the test that wrote the predictions did not end.
@@ -174,7 +197,7 @@ def find_protocol(
     if protocol is not None:
         return get_protocol(protocol)
     home = find_home(result_path)
-    noted = read_mark(home).get('protocol', 'step')
+    noted = read_mark(home).get('protocol', default)
     try:
         return get_protocol(noted)
     except InputError as error:
@@ -220,6 +243,27 @@ def read_codes(path: PathLike) -> np.ndarray:
     codes = cv2.cvtColor(image, cv2.COLOR_BGR2BGRA).view('<u4')[..., 0]
     codes &= np.uint32(0xFFFFFF)
     return codes
+
+
+def read_image(path: Optional[str], codes: np.ndarray, codes_path: str) -> np.ndarray:
+    """The image that a map belongs to, (H, W, 3), uint8 RGB; black where there is none.
+
+    Args:
+        path: Of the image.
+        codes: The map, (H, W).
+        codes_path: Its file.
+
+    Raises:
+        InputError: the image is unreadable or of another size.
+    """
+    if path is None:
+        return np.zeros((*codes.shape, 3), np.uint8)
+    image = cv2.cvtColor(read_png(path, cv2.IMREAD_COLOR), cv2.COLOR_BGR2RGB)
+    if image.shape[:2] != codes.shape:
+        raise InputError(
+            f'{path} has the size {image.shape[:2]}, {codes_path} {codes.shape} (height, width)'
+        )
+    return image
 
 
 def _read_pair(class_path: str, instance_path: str) -> np.ndarray:

@@ -90,6 +90,11 @@ def encode(semantic: np.ndarray, instance: np.ndarray, where: str) -> np.ndarray
     return semantic.astype(np.uint32) << np.uint32(INSTANCE_BITS) | instance.astype(np.uint32)
 
 
+def split_codes(codes: np.ndarray) -> Tuple[np.ndarray, np.ndarray]:
+    """Classes, uint8, and instance ids, int32, of codes, all (H, W); see `encode`."""
+    return (codes >> INSTANCE_BITS).astype(np.uint8), (codes & MAX_INSTANCE).astype(np.int32)
+
+
 def group_sum(keys: np.ndarray, counts: np.ndarray) -> Tuple[np.ndarray, np.ndarray]:
     """Sum the counts of equal keys.
 

@@ -2,13 +2,15 @@
 
     title, version, classes, things, kinds, protocols
     runs: name, results by protocol (figures of `knet.evaluation.result`), made_of
-    sequences: name, frames, boxes, objects, figures and false tracks of each run
+    sequences: name, frames, boxes and sizes of panels, objects, figures and false
+        tracks of each run
     mistakes: of each run, the most expensive first; changes between two runs
     pictures: panels, width, height
 
 Positions of frames are counted from 0 in their sequence. Lists over runs are in their order.
 """
 
+import dataclasses
 from pathlib import Path
 from typing import Any, Dict, List, NamedTuple, Sequence, Tuple
 
@@ -95,13 +97,21 @@ def check_alike(runs: Sequence[Run]) -> None:
     first = runs[0].analysis
     for run in runs[1:]:
         other = run.analysis
-        if other.protocol.label_space != first.protocol.label_space:
+        if _rules(other.protocol) != _rules(first.protocol):
             raise InputError(
-                f'{runs[0].path} and {run.path} are of different classes; they cannot be compared'
+                f'{runs[0].path} has the classes and rules of {first.protocol.name}, {run.path} '
+                f'others ({other.protocol.name}); they cannot be compared'
             )
         frames = [{s: m.frames for s, m in found.mistakes.items()} for found in (first, other)]
         if frames[0] != frames[1]:
             raise InputError(f'{runs[0].path} and {run.path} are of different frames')
+
+
+def _rules(protocol: Protocol) -> Dict[str, Any]:
+    """All that decides on figures."""
+    fields = dataclasses.asdict(protocol)
+    del fields['name'], fields['label_space']['palette']
+    return fields
 
 
 def _flat(made_of: Dict[str, Any]) -> Dict[str, str]:

@@ -55,13 +55,13 @@ def write_report(
     num_frames = sum(len(sequence['frames']) for sequence in data['sequences'])
     embed = num_frames <= MAX_EMBEDDED if embed is None else embed
     folder = None if embed else out.with_name(f'{out.stem}_files')
-    pictures = draw_pictures(runs, width, nproc)
     with contextlib.ExitStack() as stack:
+        pictures = stack.enter_context(contextlib.closing(draw_pictures(runs, width, nproc)))
         if folder is not None:
             made_of = {run.name: str(run.path) for run in runs}
             stack.enter_context(result_folder(folder, (PICTURES,), PICTURE_NAME, made_of))
         partial = stack.enter_context(whole_file(out))
-        file = stack.enter_context(open(partial, 'w', encoding='utf-8'))
+        file = stack.enter_context(open(partial, 'w', encoding='utf-8', errors='replace'))
         write_page(file, data, runs, pictures, folder)
     return folder
 
@@ -76,7 +76,7 @@ def write_page(
     """Write the page's parts into a file, picture by picture; see `write_report`."""
     sequences = {int(sequence['name']): sequence for sequence in data['sequences']}
     for sequence in sequences.values():
-        sequence['boxes'] = []
+        sequence.update(boxes=[], sizes=[])
     data['pictures'] = dict(panels=panel_names(runs), folder=None)
     if folder is not None:
         data['pictures']['folder'] = f'{folder.name}/{PICTURES}'
@@ -87,7 +87,7 @@ def write_page(
         for picture in pictures:
             sequence = sequences[picture.sequence]
             sequence['boxes'].append(picture.boxes)
-            sequence['size'] = picture.size
+            sequence['sizes'].append(picture.size)
             name = frame_name(picture.sequence, sequence['frames'][picture.position])
             if folder is not None:
                 path = folder / PICTURES / str(picture.sequence) / f'{name}.webp'
@@ -97,7 +97,7 @@ def write_page(
                 write(f'<script type="text/plain" id="frame-{name}">{text}</script>\n')
 
     def add_data() -> None:
-        text = json.dumps(data, separators=(',', ':'), allow_nan=False).replace('</', '<\\/')
+        text = json.dumps(data, separators=(',', ':'), allow_nan=False).replace('<', '\\u003c')
         write(f'<script type="application/json" id="data">{text}</script>\n')
 
     parts: Dict[str, Callable[[], Any]] = {

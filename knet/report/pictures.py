@@ -2,25 +2,25 @@
 
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
-from typing import Dict, Iterator, List, NamedTuple, Sequence, Tuple
+from typing import Dict, Generator, List, NamedTuple, Sequence, Tuple
 
 import cv2
 import numpy as np
 from tqdm import tqdm
 
 from knet.errors import InputError
-from knet.evaluation.folders import read_codes, read_prediction
-from knet.evaluation.histogram import INSTANCE_BITS, MAX_INSTANCE
+from knet.evaluation.folders import read_codes, read_image, read_prediction
+from knet.evaluation.histogram import INSTANCE_BITS, MAX_INSTANCE, split_codes
 from knet.evaluation.mistakes import KINDS
 from knet.label_space import LabelSpace
 from knet.parallel import ordered_map
 from knet.report.data import Run
-from knet.step_format import find_image, read_png
 from knet.visualization import draw_errors, draw_tracks
 from knet.visualization.colours import resize
 
 FRAMES_AHEAD = 4
 QUALITY = 60  # of WebP, 1..100
+LARGEST_SIDE = 16383  # of WebP, pixels
 
 
 class FramePicture(NamedTuple):
@@ -49,7 +49,9 @@ def panel_names(runs: Sequence[Run]) -> List[str]:
     return names
 
 
-def draw_pictures(runs: Sequence[Run], width: int, nproc: int) -> Iterator[FramePicture]:
+def draw_pictures(
+    runs: Sequence[Run], width: int, nproc: int
+) -> Generator[FramePicture, None, None]:
     """Draw all frames, in order.
 
     Args:
@@ -77,35 +79,26 @@ def draw_frame(runs: Sequence[Run], width: int, sequence: int, position: int) ->
     files = runs[0].analysis.files[sequence][position]
     space = runs[0].analysis.protocol.label_space
     truth = read_codes(files.gt)
-    image = find_image(files.gt)
-    if image is None:
-        picture = np.zeros((*truth.shape, 3), np.uint8)
-    else:
-        picture = cv2.cvtColor(read_png(image, cv2.IMREAD_COLOR), cv2.COLOR_BGR2RGB)
-    if picture.shape[:2] != truth.shape:
-        raise InputError(
-            f'sequence {sequence}, frame {files.frame}: {image} has the size '
-            f'{picture.shape[:2]}, its map {truth.shape} (height, width)'
-        )
+    picture = read_image(files.image, truth, files.gt)
     size = max(1, round(truth.shape[0] * width / truth.shape[1])), width
+    num_panels = 2 + 2 * len(runs)
+    if num_panels * size[0] > LARGEST_SIDE:
+        raise InputError(
+            f'{files.gt} gives {num_panels} panels of {size[0]} rows, more than a picture can have '
+            f'({LARGEST_SIDE}); choose a smaller --width'
+        )
     small = resize(picture, size)
     small_truth = resize(truth, size)
-    panels = [small, draw_codes(small, small_truth, space)]
+    panels = [small, draw_tracks(small, *split_codes(small_truth), space)]
     for run in runs:
         prediction = read_prediction(run.analysis.files[sequence][position].pred)
         kinds = run.analysis.mistakes[sequence].error_map(position, truth, prediction)
-        panels.append(draw_codes(small, resize(prediction, size), space))
+        panels.append(draw_tracks(small, *split_codes(resize(prediction, size)), space))
         panels.append(draw_errors(small, resize(kinds, size), KINDS))
     sheet = cv2.cvtColor(np.vstack(panels), cv2.COLOR_RGB2BGR)
     ok, data = cv2.imencode('.webp', sheet, (cv2.IMWRITE_WEBP_QUALITY, QUALITY))
     assert ok
     return FramePicture(sequence, position, size, data.tobytes(), object_boxes(small_truth, space))
-
-
-def draw_codes(image: np.ndarray, codes: np.ndarray, space: LabelSpace) -> np.ndarray:
-    """Segments over an image, see `draw_tracks`."""
-    semantic = (codes >> INSTANCE_BITS).astype(np.uint8)
-    return draw_tracks(image, semantic, (codes & MAX_INSTANCE).astype(np.int32), space)
 
 
 def object_boxes(codes: np.ndarray, space: LabelSpace) -> Dict[int, List[int]]:

@@ -1,5 +1,6 @@
 """The sound of a video, with the ffmpeg that imageio-ffmpeg brings."""
 
+import os
 import re
 import subprocess
 from pathlib import Path
@@ -14,7 +15,7 @@ AAC = ('-c:a', 'aac', '-b:a', '192k')
 def has_sound(path: Path) -> bool:
     """Whether a file holds sound; one that cannot be read does not."""
     # without an output ffmpeg lists the streams and ends with an error
-    listed = _ffmpeg(['-hide_banner', '-i', str(path)]).stderr
+    listed = _ffmpeg(['-hide_banner', '-i', os.path.abspath(path)]).stderr
     return re.search(r'^\s*Stream #\S+: Audio:', listed, re.MULTILINE) is not None
 
 
@@ -33,10 +34,12 @@ def add_sound(
     Returns:
         None, or why it failed.
     """
-    inputs = ['-i', str(video), '-ss', f'{start:.6f}', '-i', str(sound)]
+    # as absolute paths: a:b would be a protocol, -a an option
+    files = [os.path.abspath(path) for path in (video, sound, target)]
+    inputs = ['-i', files[0], '-ss', f'{start:.6f}', '-i', files[1]]
     streams = ['-map', '0:v:0', '-map', '1:a:0', '-c:v', 'copy', *AAC, '-t', f'{seconds:.6f}']
     # players start before they have all of a file whose index stands at the front
-    output = ['-movflags', '+faststart', '-f', 'mp4', '-y', str(target)]
+    output = ['-movflags', '+faststart', '-f', 'mp4', '-y', files[2]]
     done = _ffmpeg(['-loglevel', 'error', *inputs, *streams, *output])
     if done.returncode == 0:
         return None

@@ -63,7 +63,7 @@ class VideoWriter:
                 raise InputError(f'cannot write {self.path}: {error.strerror}') from None
             self._shape = frame.shape
             writer = imageio_ffmpeg.write_frames(
-                str(self.partial),
+                os.path.abspath(self.partial),  # a:b would be a protocol, -a an option
                 frame.shape[1::-1],
                 fps=max(self.fps, 1),
                 # the same once more, since it is rounded to two places there
@@ -83,7 +83,7 @@ class VideoWriter:
         except (OSError, StopIteration) as error:
             self.discard()
             reason = str(error).strip().splitlines() or ['ffmpeg has ended']
-            raise InputError(f'cannot write {self.path}: {reason[-1]}') from None
+            raise InputError(f'cannot write {self.path}: {reason[0]} (is the disk full?)') from None
         self.length += 1
 
     def close(self) -> None:

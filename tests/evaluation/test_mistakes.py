@@ -1,10 +1,12 @@
 """Kinds of wrong pixels, what became of objects, and what mistakes cost, drawn by hand."""
 
 import dataclasses
+import shutil
 
 import numpy as np
 import pytest
 
+from knet.errors import InputError
 from knet.evaluation import VideoPanopticEvaluator, analyze_folders, evaluate_folders
 from knet.evaluation.evaluator import FrameMaps
 from knet.evaluation.histogram import encode
@@ -145,6 +147,24 @@ def test_costs_without_tubes():
     mistakes, _ = find((['AAAATTTT'], ['AAwwTTTT']), protocol=protocol)
     ranked = rank_mistakes(protocol, {0: mistakes}, 9)
     assert len(ranked) == 2 and all(mistake.cost == 0 for mistake in ranked)  # AQ is 0
+
+
+def test_one_sequence_of_a_set_that_is_not_whole(toy_results, tmp_path):
+    results, root = toy_results
+    shutil.copytree(results, tmp_path / 'part')
+    first, second = sorted((tmp_path / 'part/panoptic').iterdir())
+    shutil.rmtree(second)
+    analysis = analyze_folders(tmp_path / 'part', root, sequences=[int(first.name)])
+    assert list(analysis.files) == [int(first.name)]
+    for wrong, words in ((int(second.name), 'prediction is missing'), (77, 'has no sequence 77')):
+        with pytest.raises(InputError, match=words):
+            analyze_folders(tmp_path / 'part', root, sequences=[wrong])
+
+
+def test_own_rules_that_have_the_name_of_published_ones(toy_results):
+    own = dataclasses.replace(STEP, tube_ids=(13,))
+    results = analyze_folders(*toy_results, own).results
+    assert results['step']['stq']['tubes_per_class'][11] == 0
 
 
 def test_folders(toy_results):

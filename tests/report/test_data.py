@@ -1,15 +1,18 @@
 """What the report page is made of."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from knet.errors import InputError
-from knet.evaluation import analyze_folders
+from knet.evaluation import PROTOCOLS, analyze_folders
 from knet.report import Run
 from knet.report.data import collect, id_colour
 from tests.conftest import damaged_results
+
+STEP = PROTOCOLS['step']
 
 
 @pytest.fixture(scope='module')
@@ -63,6 +66,21 @@ def test_changes_between_two_runs(run, toy_results, tmp_path):
     assert all(' predicted as ' in c['text'] for c in changes if c['object'] < 0)
     backwards = collect([other, run], 'title')['changes']
     assert sorted(c['cost'] for c in backwards) == sorted(-c['cost'] for c in changes)
+
+
+def test_runs_of_different_rules(run, toy_results):
+    """Other colours and names make no difference, other classes and rules do."""
+    results, root = toy_results
+    space, grey = STEP.label_space, ((9, 9, 9),) * 19
+    own = replace(STEP, name='own', label_space=replace(space, palette=grey))
+    collect([run, Run('grey', results, analyze_folders(results, root, own), {})], 'title')
+    for name, rules in (
+        ('other rules', PROTOCOLS['video-knet']),
+        ('other things', replace(own, label_space=replace(space, thing_ids=(13,)))),
+    ):
+        other = Run(name, results, analyze_folders(results, root, rules), {})
+        with pytest.raises(InputError, match='cannot be compared'):
+            collect([run, other], 'title')
 
 
 def test_runs_of_different_frames(run, toy_results):

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from knet.errors import InputError
-from knet.step_format import frame_name, read_png
+from knet.step_format import frame_name, read_png, write_panoptic
 from tests.conftest import damaged_results
 
 CHROMIUM = shutil.which('chromium') or shutil.which('google-chrome')
@@ -27,7 +27,7 @@ def page(tmp_path_factory, toy_results):
     return write(tmp_path_factory.mktemp('page'), *toy_results)
 
 
-def write(folder, results, root, *more):
+def write(folder, results, root, *more, name='report.html'):
     """Write a page with the command line."""
     import importlib.util
 
@@ -36,7 +36,7 @@ def write(folder, results, root, *more):
     spec = importlib.util.spec_from_file_location('report_tool', ROOT / 'tools/report.py')
     tool = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(tool)
-    out = folder / 'report.html'
+    out = folder / name
     tool.main([str(part) for part in (results, root, *more, '--out', out, '--width', 256)])
     return out
 
@@ -219,8 +219,44 @@ def test_pictures_of_an_earlier_page_go(toy_results, tmp_path):
     assert (folder / one / 'mine.webp').read_bytes() == b'mine'
 
 
-def test_names_cannot_end_the_scripts(toy_results, tmp_path):
-    """Whatever stands in a name cannot end the page's scripts."""
-    name = '</script><b>x'
-    text = write(tmp_path, *toy_results, '--names', name, '--title', name).read_text()
+@needs_browser
+def test_strange_names(open_page, toy_results, tmp_path):
+    """Nothing in a name ends the page's scripts or hides them, or loses its pictures."""
+    name = '</script><b>x<!--<script>'
+    options = ('--names', name, '--title', name, '--no-embed')
+    path = write(tmp_path, *toy_results, *options, name='a#1?b%41 ü.html')
+    text = path.read_text()
     assert '</script><b>' not in text and '&lt;/script&gt;' in text
+    chrome = open_page(path)
+    assert chrome.find_element('id', 'title').text == name
+    assert picture_size(chrome, 0) == [256, 4 * 128]
+
+
+@needs_browser
+def test_frames_of_two_sizes_and_many_objects(open_page, tmp_path):
+    """Each frame has its own shape; the timeline says what it leaves out."""
+    from selenium.webdriver.common.keys import Keys
+
+    root, results = tmp_path / 'truth', tmp_path / 'results'
+    for frame, (height, width) in enumerate(((64, 128), (128, 128))):
+        instance = np.arange(height * width).reshape(height, width) // 8 + 1
+        maps = np.full((height, width), 13), instance
+        write_panoptic(root / f'{frame_name(3, frame)}_panoptic.png', *maps)
+        write_panoptic(results / f'panoptic/3/{frame_name(3, frame)}.png', *maps)
+    chrome = open_page(write(tmp_path, results, root))
+    heights = []
+    for key, rows in ((Keys.HOME, 128), (Keys.END, 256)):
+        chrome.find_element('css selector', 'body').send_keys(key)
+        assert picture_size(chrome, 0) == [256, 4 * rows]
+        heights.append(chrome.find_element('css selector', '#panels img').size['height'])
+    assert heights[1] == pytest.approx(2 * heights[0], abs=2)
+    assert 'Of 2048 objects only the 300 most' in chrome.find_element('id', 'timeline-cut').text
+
+
+def test_panels_that_no_picture_can_hold(tmp_path):
+    maps = np.zeros((600, 20), np.uint8), np.zeros((600, 20), np.int32)
+    write_panoptic(tmp_path / 'truth/000000_000000_panoptic.png', *maps)
+    write_panoptic(tmp_path / 'results/panoptic/0/000000_000000.png', *maps)
+    with pytest.raises(InputError, match='choose a smaller --width'):
+        write(tmp_path, tmp_path / 'results', tmp_path / 'truth')
+    assert not (tmp_path / 'report.html').exists()

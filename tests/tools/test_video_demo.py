@@ -3,6 +3,7 @@ what it refuses and what it spares."""
 
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -313,11 +314,6 @@ def test_results_are_not_their_own_input(demo, sequence, tmp_path):
         (['77'], 'camera 77 cannot be opened'),
         (['VIDEO', '--start', '9999'], 'has no frame from 9999 on; it ends with frame 15'),
         (['VIDEO', '--start', 'noon'], "'noon' is no place in a video"),
-        (['VIDEO', '--write', 'video,gif'], "--write 'video,gif': expected some of video, maps"),
-        (['VIDEO', '--write', ','], "--write ',': expected some of"),
-        (['VIDEO', '--opacity', '2'], "--opacity must be a number from 0 to 1, got '2'"),
-        (['VIDEO', '--stride', '0'], "--stride must be a whole number from 1 on, got '0'"),
-        (['VIDEO', '--fps', 'nan'], "--fps must be a number from 0.01 on, got 'nan'"),
         (['VIDEO', '--fps', '5'], 'has 12.5 frames per second of its own'),
         (['VIDEO', '--sequence', '6'], 'holds no numbered sequences'),
         (['VIDEO', '--resize', 'half'], "'half' is no size for frames"),
@@ -333,6 +329,47 @@ def test_what_cannot_be_done(demo, video, toy_root, tmp_path, options, message):
     with pytest.raises(InputError, match=message):
         demo(*(known.get(option, option) for option in options), '--out', tmp_path / 'out')
     assert not files_in(tmp_path / 'out')
+
+
+@pytest.mark.parametrize(
+    'options, message',
+    [
+        (
+            ['--write', 'video,gif'],
+            "--write: takes some of video,maps,json,.*'video,gif'",
+        ),
+        (['--write', ','], '--write: takes some of'),
+        (['--opacity', '2'], '--opacity: must be 0.0 to 1.0, got 2'),
+        (['--stride', '0'], '--stride: must be from 1 on, got 0'),
+        (['--fps', 'nan'], '--fps: must be 0.01 to 480, got nan'),
+    ],
+)
+def test_mistyped_options(load_tool, capsys, options, message):
+    with pytest.raises(SystemExit):
+        load_tool('video_demo').parse_args(['config', 'model', 'video', '--out', 'out', *options])
+    assert re.search(message, capsys.readouterr().err)
+
+
+def test_names_that_mean_something_to_ffmpeg(demo, video, tmp_path, monkeypatch):
+    """Relative paths with a colon, which looks like a protocol, or a dash, like an option."""
+    monkeypatch.chdir(tmp_path)
+    shutil.copy(video, 'http:street.mp4')
+    printed = demo('http:street.mp4', '--out', 'a:b', '--write', 'video', '--end', 4)
+    assert len(frames_of(tmp_path / 'a:b/video.mp4')[0]) == 4
+    assert 'with sound' in printed
+
+
+def test_results_are_drawn_over_their_images(demo, tool, sequence, video, tmp_path):
+    """tools/visualize.py finds the images that a folder or a video had, without being told."""
+    demo(sequence, '--out', tmp_path / 'a', '--write', 'maps')
+    demo(video, '--out', tmp_path / 'b', '--write', 'maps,images', '--end', 2)
+    demo(video, '--out', tmp_path / 'c', '--write', 'maps', '--end', 2)
+    brightness = []
+    for name in 'abc':
+        tool('visualize', tmp_path / name, '--write', 'tracks')
+        path = sorted((tmp_path / name / 'show').rglob('*.png'))[0]
+        brightness.append(cv2.imread(str(path)).mean())
+    assert brightness[2] < min(brightness[:2]) - 20
 
 
 def test_a_frame_that_cannot_be_read(demo, sequence, tmp_path):

@@ -4,6 +4,7 @@
 const data = JSON.parse(document.getElementById('data').textContent);
 const element = (id) => document.getElementById(id);
 const state = {sequence: 0, position: 0, object: -1, tab: 0, confusionRun: 0, timer: null};
+const MAX_ROWS = 300;  // of the timeline; charts of thousands are slow and nobody reads them
 const FIRST_WRONG = 2;  // kinds before it are void and right
 const views = {};  // of the charts, by the id of their place
 
@@ -103,7 +104,7 @@ function stepMistake(step) {
 function pictureOf(sequence, position) {
   const pad = (number) => String(number).padStart(6, '0');
   const name = `${pad(sequence.name)}_${pad(sequence.frames[position])}`;
-  if (data.pictures.folder) return `${data.pictures.folder}/${sequence.name}/${name}.webp`;
+  if (data.pictures.folder) return encodeURI(`${data.pictures.folder}/${sequence.name}/${name}.webp`).replace(/[?#]/g, encodeURIComponent);
   return 'data:image/webp;base64,' + element(`frame-${name}`).textContent;
 }
 
@@ -122,7 +123,7 @@ function go(index, position, object = -1) {
 
 function drawFrame() {
   const sequence = data.sequences[state.sequence];
-  const [height, width] = sequence.size;
+  const [height, width] = sequence.sizes[state.position];
   const source = pictureOf(sequence, state.position);
   const panels = data.pictures.panels;
   const target = sequence.objects[state.object];
@@ -214,7 +215,10 @@ function timelineRows(sequence) {
   const order = sequence.objects.map((object, i) => ({object, i}));
   const cost = ({object}) => object.runs[object.runs.length - 1].cost;
   const start = ({object}) => object.runs[0].pieces[0][0];
-  order.sort(element('order').value === 'cost' ? (a, b) => cost(b) - cost(a) : (a, b) => start(a) - start(b));
+  order.sort((a, b) => cost(b) - cost(a)).splice(MAX_ROWS);
+  if (element('order').value === 'time') order.sort((a, b) => start(a) - start(b));
+  element('timeline-cut').textContent = order.length === sequence.objects.length ? '' :
+    ` Of ${sequence.objects.length} objects only the ${MAX_ROWS} most expensive are drawn.`;
   const rows = order.map(({object, i}) => ({
     name: objectName(object), index: i,
     pieces: object.runs.map((run) => run.pieces),
@@ -371,11 +375,13 @@ async function drawConfusion() {
   const names = (key) => data.classes.filter((name) => values.some((row) => row[key] === name));
   const view = await draw('confusion-chart', {
     width: {step: 21}, height: {step: 21}, data: {values}, mark: {type: 'rect', cursor: 'pointer'},
+    title: values.length ? undefined : {text: 'No class was taken for another one.', color: colourOf('--text')},
     encoding: {
       x: {field: 'guess', type: 'nominal', sort: names('guess'), title: 'predicted', axis: {labelAngle: -60, orient: 'top', grid: true}},
       y: {field: 'truth', type: 'nominal', sort: names('truth'), title: 'true', axis: {grid: true}},
       color: {field: 'share', type: 'quantitative', legend: {orient: 'bottom', format: '.0%', gradientLength: 180},
-        scale: {type: 'sqrt', range: [colourOf('--heat-0'), colourOf('--heat-1')]}},
+        scale: {type: 'sqrt', domain: [0, Math.max(0.01, ...values.map((row) => row.share))],
+          range: [colourOf('--heat-0'), colourOf('--heat-1')]}},
       tooltip: [{field: 'truth', title: 'true'}, {field: 'guess', title: 'predicted'}, {field: 'pixels', format: ','},
         {field: 'share', format: '.2%'}],
     },
