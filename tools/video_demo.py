@@ -196,10 +196,15 @@ def describe(args, checkpoint, source, task, info):
 
 
 def write_results(model, source, frames, results, stop, logger):
-    """Segment frame by frame; whether a signal came before the source ended."""
-    segmented = segment_frames(model, frames)
+    """Segment frame by frame.
+
+    Returns:
+        why it ended before the source did: the frame that cannot be read, or the signal that came;
+        else None.
+    """
+    segmented, faults = segment_frames(model, frames), []
     with blame_config('the first frame', logger):
-        segmented = itertools.chain([next(segmented)], segmented)
+        segmented = itertools.chain([next(segmented)], up_to_fault(segmented, faults))
     bar = tqdm(
         segmented,
         desc='segmenting',
@@ -211,8 +216,16 @@ def write_results(model, source, frames, results, stop, logger):
         for frame, result in bar:
             results.add(frame, result)
             if stop.number:
-                return True
-    return False
+                return signal.Signals(stop.number)
+    return faults[0] if faults else None
+
+
+def up_to_fault(frames, faults):
+    """The frames up to one that cannot be read, which goes into `faults`: those before it count."""
+    try:
+        yield from frames
+    except InputError as error:
+        faults.append(error)
 
 
 def main(arguments=None):
@@ -239,15 +252,15 @@ def run(args):
         with VideoResults(
             args.out, info.label_space, source, args.write, args.opacity, task.makes_videos
         ) as results:
-            interrupted = write_results(model, source, frames, results, stop, logger)
+            end = write_results(model, source, frames, results, stop, logger)
             files = results.close()
-        made_of.update(frames=results.length, interrupted=interrupted)
-    if interrupted:
-        sys.stderr.write(
-            f'stopped by {signal.Signals(stop.number).name} after {results.length} frames; '
-            f'{args.out} holds them, with all files finished\n'
-        )
-        raise SystemExit(128 + stop.number)
+        made_of.update(frames=results.length, interrupted=end is not None)
+    there = f'{args.out} holds the {results.length} frames before that, with all files finished'
+    if isinstance(end, InputError):
+        raise InputError(f'{end}; {there}')
+    if end is not None:
+        sys.stderr.write(f'stopped by {end.name}; {there}\n')
+        raise SystemExit(128 + end)
     report(args, source, results, files, time.monotonic() - begin)
 
 

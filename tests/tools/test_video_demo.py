@@ -373,16 +373,21 @@ def test_results_are_drawn_over_their_images(demo, tool, sequence, video, tmp_pa
 
 
 def test_a_frame_that_cannot_be_read(demo, sequence, tmp_path):
-    """The error names it; what was written is no finished run."""
+    """The error names it; the frames before it are there, as after Ctrl-C."""
     shutil.copytree(sequence, tmp_path / 'in')
     damaged = sorted((tmp_path / 'in').glob('*leftImg8bit.png'))[2]
     damaged.write_bytes(damaged.read_bytes()[:300])
     number = int(damaged.name.split('_')[1])
-    with pytest.raises(InputError, match=f'frame {number}: .*{damaged.name} is not a readable'):
+    words = f'frame {number}: .*{damaged.name} is not a readable.* holds the 2 frames before that'
+    with pytest.raises(InputError, match=words):
         demo(tmp_path / 'in', '--out', tmp_path / 'out', '--write', 'video,json,maps')
-    assert files_in(tmp_path / 'out') == ['.lock', 'coco_panoptic', 'made_by.json', 'panoptic']
-    with pytest.raises(InputError, match='did not finish'):
-        read_mark(tmp_path / 'out')
+    assert len(frames_of(tmp_path / 'out/video.mp4')[0]) == 2
+    mark = read_mark(tmp_path / 'out')
+    assert mark['frames'] == 2 and mark['interrupted'] is True
+    damaged.replace(sorted((tmp_path / 'in').glob('*leftImg8bit.png'))[0])
+    with pytest.raises(InputError, match='is not a readable'):  # the first: nothing is touched
+        demo(tmp_path / 'in', '--out', tmp_path / 'out', '--write', 'video,json,maps')
+    assert read_mark(tmp_path / 'out') == mark
 
 
 def test_a_damaged_video_is_one_line(config, checkpoint, video, tmp_path):
@@ -429,7 +434,7 @@ def test_ctrl_c_finishes_what_is_there(config, checkpoint, video, tmp_path):
     stdout, stderr = process.communicate(timeout=120)
     count = check_stopped(tmp_path)
     assert process.returncode == 130 and 3 <= count < 16 and not stdout
-    line = f'stopped by SIGINT after {count} frames; {tmp_path} holds them, with all files finished'
+    line = f'stopped by SIGINT; {tmp_path} holds the {count} frames before that, with all files'
     assert stderr.splitlines()[-1] == line and 'Traceback' not in stderr
 
 
@@ -448,7 +453,7 @@ def test_sigterm_does_the_same(load_tool, config, checkpoint, video, tmp_path, c
         patch.setattr(VideoSource, '__iter__', frames)
         module.main([str(config), str(checkpoint), str(video), *options])
     assert end.value.code == 143 and check_stopped(tmp_path) == 3
-    assert 'stopped by SIGTERM after 3 frames' in capsys.readouterr().err
+    assert 'holds the 3 frames before' in capsys.readouterr().err
     assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
 
 

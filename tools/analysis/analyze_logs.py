@@ -30,6 +30,7 @@ from knet.errors import InputError, report_input_errors
 from knet.files import whole_file
 
 LINE_STYLES = ('-', '--', ':', '-.')
+KINDS = ('png', 'pdf', 'svg')
 NOT_DRAWN = {'mode', 'epoch', 'iter'}
 STAMPED = re.compile(r'\d{8}_\d{6}\.log\.json')
 """Names that training gives its logs."""
@@ -216,7 +217,8 @@ def _difference(runs: Sequence[Run]) -> str:
     if len(runs) == 1:
         return f'there is only {runs[0].name}'
     configs = [str(run.config).splitlines() for run in runs[:2]]
-    lines = next(pair for pair in itertools.zip_longest(*configs, fillvalue='') if len({*pair}) > 1)
+    pairs = itertools.zip_longest(*configs, fillvalue='')
+    lines = next((pair for pair in pairs if len({*pair}) > 1), ('', ''))  # ends of lines
     one, other = (f'"{line.strip()[:80]}" in {run.name}' for run, line in zip(runs, lines))
     return f'there is {one}, and {other}'
 
@@ -352,7 +354,7 @@ def time_table(runs: Sequence[Run]) -> str:
     for run in runs:
         times: Dict[int, List[float]] = {}
         for row in run.train:
-            if 'time' in row:
+            if isinstance(row.get('time'), (int, float)):
                 times.setdefault(row['epoch'], []).append(row['time'])
         if not times:
             raise InputError(f'log {run.name} has no times of iterations')
@@ -377,12 +379,9 @@ def main(arguments: Optional[Sequence[str]] = None) -> None:
     if args.mean:
         print(mean_table(groups, args.keys))
     if args.out:
-        kinds = figure.canvas.get_supported_filetypes()
         kind = args.out.suffix[1:].lower()
-        if kind not in kinds:
-            raise InputError(
-                f'--out {args.out}: the name must end in one of .{", .".join(sorted(kinds))}'
-            )
+        if kind not in KINDS:
+            raise InputError(f'--out {args.out}: the name must end in .{", .".join(KINDS)}')
         with whole_file(args.out) as partial:
             figure.savefig(partial, format=kind, dpi=150)
         print(f'curves: {args.out}')
