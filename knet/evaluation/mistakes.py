@@ -3,7 +3,7 @@
 Every labelled pixel has one of the `KINDS`. With g the true object of a pixel and p the predicted
 one, both of the right class:
 
-    merged      in this frame, most of p lies on another object than g
+    merged      in this frame, p covers more of another object of the class than of g
     split       in this frame, another prediction of the class covers more of g than p
     id switch   over the sequence, g has mostly another id than p, or p is mostly another object's
 
