@@ -1,7 +1,14 @@
-"""Types of options on command lines."""
+"""Types of options on command lines, and values that they can have."""
 
 import argparse
 from typing import Callable, Sequence, Tuple, Union
+
+PRECISION_NAMES = ('fp32', 'bf16', 'fp16')
+"""Of the network, see `knet.models.precision`."""
+VIDEO_OUTPUTS = ('video', 'maps', 'json', 'frames', 'images')
+"""What a segmented video is written as, see `knet.apis.video_results`."""
+DRAWINGS = ('semantic', 'tracks', 'errors', 'videos')
+"""Folders of pictures of predictions, see `knet.visualization.SequenceRenderer`."""
 
 
 def at_least(minimum: Union[int, float], maximum: float = float('inf')) -> Callable:
@@ -28,3 +35,11 @@ def some_of(names: Sequence[str]) -> Callable[[str], Tuple[str, ...]]:
         return found
 
     return chosen
+
+
+def key_value(text: str) -> str:
+    """Type of an option: KEY=VALUE."""
+    key, sign, _ = text.partition('=')
+    if not key.strip() or not sign:
+        raise argparse.ArgumentTypeError(f'must be KEY=VALUE, got {text!r}')
+    return text

@@ -9,9 +9,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from knet.errors import report_input_errors  # noqa: E402
-from knet.evaluation.cli import run  # noqa: E402
+from knet.commands import main  # noqa: E402
 
 if __name__ == '__main__':
-    with report_input_errors():
-        print(run('VPQ (with --depth also DVPQ) of predictions in STEP layout.', 'vpq'))
+    main('eval_dvpq_step')

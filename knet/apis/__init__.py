@@ -1,12 +1,7 @@
 """Inference, training and testing: what user code and the command lines in tools/ call."""
 
 from knet.apis.build import build_model
-from knet.apis.config import (
-    add_common_options,
-    add_config_options,
-    add_precision_option,
-    load_config,
-)
+from knet.apis.config import load_config
 from knet.apis.distributed import init_distributed
 from knet.apis.inference import (
     init_model,
@@ -22,9 +17,6 @@ from knet.apis.work_dir import find_checkpoint, make_work_dir, newest_checkpoint
 
 __all__ = [
     'VideoSource',
-    'add_common_options',
-    'add_precision_option',
-    'add_config_options',
     'build_model',
     'choose_seed',
     'find_checkpoint',

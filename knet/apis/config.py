@@ -1,5 +1,4 @@
-"""Options of the command lines and reading of configs, with the check that options on the command
-line exist."""
+"""Reading of configs, with the check that settings on the command line exist."""
 
 import argparse
 import contextlib
@@ -7,7 +6,7 @@ import difflib
 import inspect
 import io
 import traceback
-from typing import Any, Dict, Optional, Type
+from typing import Any, Dict, Optional, Sequence, Type, Union
 
 import yaml
 from mmcv import Config, DictAction
@@ -20,9 +19,7 @@ from knet.apis.hooks import SavingHook, StepHook
 from knet.errors import InputError
 from knet.models.kernels.branches import BRANCHES
 from knet.models.kernels.links import LINKS
-from knet.models.precision import PRECISIONS
 from knet.models.tracking.tracker import TRACKERS
-from knet.options import at_least
 
 yaml_handler.Loader = yaml.SafeLoader  # mmcv's would run what a YAML config names
 UNNAMED = dict(checkpoint_config=SavingHook, optimizer_config=StepHook)
@@ -30,59 +27,12 @@ UNNAMED = dict(checkpoint_config=SavingHook, optimizer_config=StepHook)
 REGISTRIES = (MODELS, BRANCHES, LINKS, TRACKERS, HOOKS, OPTIMIZERS, RUNNERS)
 
 
-def add_config_options(parser: argparse.ArgumentParser) -> None:
-    """What changes settings of a config."""
-    parser.add_argument(
-        '--cfg-options',
-        nargs='+',
-        action=DictAction,
-        metavar='KEY=VALUE',
-        help='change settings of the config',
-    )
-
-
-def add_precision_option(parser: argparse.ArgumentParser) -> None:
-    """Precision of the network in testing."""
-    parser.add_argument(
-        '--precision',
-        choices=tuple(PRECISIONS),
-        default='fp32',
-        help='of the network (default: fp32); bf16 is fast on processors and GPUs that have it, '
-        'fp16 on GPUs',
-    )
-
-
-def add_common_options(parser: argparse.ArgumentParser) -> None:
-    """The options of command lines that run a model."""
-    parser.add_argument(
-        '--allow-pickle',
-        action='store_true',
-        help='load checkpoints that ask for more than tensors and numbers; only for files whose '
-        'source you trust',
-    )
-    add_config_options(parser)
-    parser.add_argument(
-        '--launcher',
-        choices=['none', 'pytorch', 'slurm'],
-        default='none',
-        help='what started this process',
-    )
-    parser.add_argument(
-        '--timeout-minutes',
-        type=at_least(0.01),
-        default=30,
-        metavar='M',
-        help='so long the processes wait for one that does not answer (default: 30)',
-    )
-    parser.add_argument('--local-rank', '--local_rank', type=int, help='set by launchers; not used')
-
-
-def load_config(path: str, options: Optional[Dict] = None) -> Config:
+def load_config(path: str, options: Optional[Union[Dict, Sequence[str]]] = None) -> Config:
     """Read a config file and set options in it.
 
     Args:
         path: Config file (.py).
-        options: Dotted keys and values, as of `--cfg-options`.
+        options: Dotted keys and values, or texts KEY=VALUE as those of `--cfg-options`.
 
     Raises:
         InputError: the file cannot be read, or an option names nothing that exists.
@@ -100,14 +50,22 @@ def load_config(path: str, options: Optional[Dict] = None) -> Config:
             cause = error.__cause__ or error.__context__
             reason = f'custom_imports: {cause}; is the folder of the module on the PYTHONPATH?'
         raise InputError(f'config {path} cannot be read: {reason}') from None
-    for key, value in (options or {}).items():
+    options = options if isinstance(options, dict) else _read_options(options or ())
+    for key, value in options.items():
         _check_option(cfg, key, value)
     try:
-        cfg.merge_from_dict(options or {})
+        cfg.merge_from_dict(options)
     except (TypeError, KeyError, IndexError, AssertionError) as error:
         raise InputError(f'--cfg-options {options} do not fit the config {path}: {error}') from None
     _check_sections(cfg, path)
     return cfg
+
+
+def _read_options(texts: Sequence[str]) -> Dict[str, Any]:
+    """Keys and values of texts KEY=VALUE, read by mmcv's rules."""
+    parser = argparse.ArgumentParser(exit_on_error=False)
+    parser.add_argument('--options', nargs='*', action=DictAction)
+    return parser.parse_args(['--options', *texts]).options
 
 
 SECTIONS = (

@@ -18,8 +18,6 @@ from knet.structures import FrameResult
 from knet.visualization import VideoWriter, draw_tracks
 from knet.visualization.video import PANEL_WIDTH
 
-KINDS = ('video', 'maps', 'json', 'frames', 'images')
-"""What can be written."""
 CONTENTS = ('video.mp4', 'panoptic', FOLDER, PANOPTIC, INSTANCES, TRACKS, 'frames', 'images')
 """Files and folders that are written into a folder of results."""
 NAMES = re.compile(
@@ -47,7 +45,7 @@ class VideoResults:
         folder: Where they go.
         label_space: The classes.
         source: Where the frames come from.
-        kinds: Which of `KINDS`.
+        kinds: Which of `VIDEO_OUTPUTS`.
         opacity: Of things in the overlay, 0..1; stuff has half of it.
         has_tracks: Whether an id means the same object in all frames.
     """

@@ -7,12 +7,13 @@ import torch
 from torch import Tensor, nn
 
 from knet.errors import InputError
+from knet.options import PRECISION_NAMES
 from knet.structures import map_tensors
 
 F = TypeVar('F', bound=Callable)
 Model = TypeVar('Model', bound=nn.Module)
 PRECISIONS: Dict[str, Optional[torch.dtype]] = dict(
-    fp32=None, bf16=torch.bfloat16, fp16=torch.float16
+    zip(PRECISION_NAMES, (None, torch.bfloat16, torch.float16))
 )
 """Type of autocast by its name, None without one."""
 

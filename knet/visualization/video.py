@@ -13,6 +13,7 @@ import numpy as np
 from knet.errors import InputError
 from knet.files import whole_file
 from knet.label_space import LabelSpace
+from knet.options import DRAWINGS
 from knet.step_format import write_png
 from knet.visualization.colours import ErrorKind, colour_semantic, draw_errors, draw_tracks, enlarge
 from knet.visualization.layout import draw_legend, fit, side_by_side
@@ -160,7 +161,7 @@ class SequenceRenderer:
         error_kinds: What is drawn in error maps; those of no opacity are not in the legend.
     """
 
-    CONTENTS = ('semantic', 'tracks', 'errors', 'videos')
+    CONTENTS = DRAWINGS
     """Folders in `out_dir`."""
     NAMES = re.compile(r'(semantic|tracks|errors)/[^/]+/[^/]+\.png|videos/[^/]+\.mp4')
     """Names of the files in them."""

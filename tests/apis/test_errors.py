@@ -1,6 +1,5 @@
 """Bad input to the command lines: one clear line, exit status 1, nothing half-written."""
 
-import importlib.util
 import logging
 import os
 import shutil
@@ -12,6 +11,7 @@ import torch
 from mmcv.utils.logging import logger_initialized
 
 from knet.apis import build_model, load_config
+from knet.commands import main
 from knet.models.checkpoint import published_state_dict
 from knet.step_format import scan_split, write_panoptic
 from tests.conftest import ROOT, assert_one_line_error, run_tool
@@ -26,17 +26,12 @@ def call(monkeypatch, capsys):
     """Call a tool in this process; gives its one line on stderr."""
 
     def call_tool(tool, *args):
-        from knet.errors import report_input_errors
-
-        spec = importlib.util.spec_from_file_location(tool, ROOT / 'tools' / f'{tool}.py')
-        module = importlib.util.module_from_spec(spec)
-        spec.loader.exec_module(module)
         monkeypatch.setattr(sys, 'argv', [tool, *map(str, args)])
         for name in ('mmdet', 'mmcv'):  # loggers of an earlier call hold its captured stderr
             logging.getLogger(name).handlers.clear()
             logger_initialized.pop(name, None)
-        with pytest.raises(SystemExit) as ended, report_input_errors():
-            module.main()
+        with pytest.raises(SystemExit) as ended:
+            main(tool)
         assert ended.value.code == 1
         (line,) = [
             text for text in capsys.readouterr().err.splitlines() if text.startswith('error: ')

@@ -13,6 +13,8 @@ import numpy as np
 import pytest
 import torch
 
+from knet.apis.test import CONTENTS, NAMES
+from knet.files import result_folder
 from knet.step_format import read_panoptic, read_png, scan_split
 from knet.visualization.colours import enlarge
 from tests.conftest import ROOT, read_events, run, run_tool, train_once
@@ -162,8 +164,9 @@ def test_earlier_predictions_do_not_mix_with_new_ones(trained, tiny_config, tmp_
         tmp_path / 'panoptic' / '2' / '000002_009999.png',
         tmp_path / 'panoptic' / 'notes.txt',
     )
-    stale.parent.mkdir(parents=True)
-    stale.touch()
+    with result_folder(tmp_path, CONTENTS, NAMES, {}):  # an earlier test
+        stale.parent.mkdir(parents=True)
+        stale.touch()
     foreign.touch()
     assert (
         run_tool(

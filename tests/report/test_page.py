@@ -8,6 +8,7 @@ import cv2
 import numpy as np
 import pytest
 
+from knet.commands import call
 from knet.errors import InputError
 from knet.step_format import frame_name, read_png, write_panoptic
 from tests.conftest import damaged_results
@@ -29,15 +30,8 @@ def page(tmp_path_factory, toy_results):
 
 def write(folder, results, root, *more, name='report.html'):
     """Write a page with the command line."""
-    import importlib.util
-
-    from tests.conftest import ROOT
-
-    spec = importlib.util.spec_from_file_location('report_tool', ROOT / 'tools/report.py')
-    tool = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(tool)
     out = folder / name
-    tool.main([str(part) for part in (results, root, *more, '--out', out, '--width', 256)])
+    call('report', [str(part) for part in (results, root, *more, '--out', out, '--width', 256)])
     return out
 
 

@@ -4,6 +4,7 @@ import importlib.util
 
 import pytest
 
+from knet.commands import PROGRAMS, call
 from tests.conftest import ROOT
 
 
@@ -24,10 +25,14 @@ def load_tool():
 
 @pytest.fixture
 def tool(load_tool, capsys):
-    """Call `main` of tools/<name>.py with arguments; gives what it printed on stdout."""
+    """Call the program of tools/<name>.py with arguments; gives what it printed on stdout."""
 
-    def call(name, *args):
-        load_tool(name).main([str(arg) for arg in args])
+    def run(name, *args):
+        arguments = [str(arg) for arg in args]
+        if name in PROGRAMS:
+            call(name, arguments)
+        else:
+            load_tool(name).main(arguments)
         return capsys.readouterr().out
 
-    return call
+    return run

@@ -88,7 +88,7 @@ def test_runs_without_torch(toy_results, tmp_path):
     results, root = toy_results
     code = (
         'import sys; sys.modules["torch"] = sys.modules["mmcv"] = None; '
-        'sys.path.insert(0, "tools"); import visualize; visualize.main(sys.argv[1:])'
+        'from knet.commands import call; call("visualize", sys.argv[1:])'
     )
     command = [sys.executable, '-c', code, results, root, '--out', tmp_path, '--write', 'sheet']
     done = subprocess.run([str(c) for c in command], cwd=ROOT, capture_output=True, text=True)

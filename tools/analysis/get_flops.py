@@ -17,7 +17,8 @@ from terminaltables import AsciiTable
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from knet.apis import add_config_options, build_model, load_config
+from knet.apis import build_model, load_config
+from knet.commands.options import add_config_options
 from knet.data.transforms import DIVISOR, padded_size
 from knet.errors import InputError, report_input_errors
 from knet.models.video_knet import VideoKNet

@@ -15,7 +15,8 @@ import cv2
 import numpy as np
 from tqdm import tqdm
 
-from knet.apis import add_config_options, load_config
+from knet.apis import load_config
+from knet.commands.options import add_config_options
 from knet.data import build_test_dataset, build_train_dataset
 from knet.data.transforms import picture_of
 from knet.errors import InputError, report_input_errors

@@ -6,7 +6,8 @@ python tools/misc/print_config.py CONFIG [--cfg-options KEY=VALUE ...]
 import argparse
 from typing import Optional, Sequence
 
-from knet.apis import add_config_options, load_config
+from knet.apis import load_config
+from knet.commands.options import add_config_options
 from knet.errors import report_input_errors
 
 

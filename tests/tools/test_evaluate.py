@@ -118,6 +118,7 @@ def test_bad_input_is_one_line_and_writes_nothing(data):
             'is not a writable folder',
         ),
         (['--split', 'test'], 'holds the splits val'),
+        (['--protocol', 'other'], 'choose one of step, video-knet, waymo'),
     ],
 )
 def test_bad_arguments_end_with_1(data, arguments, message):
@@ -131,7 +132,6 @@ def test_bad_arguments_end_with_1(data, arguments, message):
     [
         ['result'],
         ['result', 'data', '--window-size', '0'],
-        ['result', 'data', '--protocol', 'other'],
         ['result', 'data', '--depth-lambda', '-1'],
         ['result', 'data', '--unknown'],
     ],
@@ -151,7 +151,7 @@ def test_benchmark(tmp_path):
 
 def test_package_imports_neither_torch_nor_mmcv():
     code = (
-        'import sys, knet.evaluation, knet.evaluation.plots, knet.evaluation.cli; '
+        'import sys, knet.evaluation, knet.evaluation.plots, knet.commands.evaluate; '
         'print(sorted({"torch", "mmcv", "mmdet"} & set(sys.modules)))'
     )
     done = subprocess.run([sys.executable, '-c', code], cwd=ROOT, capture_output=True, text=True)

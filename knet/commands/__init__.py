@@ -1,0 +1,32 @@
+"""The programs: what their command lines can say (`options`), and a module each that does it, with
+a function `run`. The files in tools/ start them.
+
+Options are read before anything heavy is imported: help and mistyped options answer at once.
+"""
+
+import importlib
+from typing import Optional, Sequence
+
+from knet.commands.options import PROGRAMS
+from knet.errors import report_input_errors
+
+
+def call(name: str, arguments: Optional[Sequence[str]] = None) -> None:
+    """Do what a command line says.
+
+    Args:
+        name: Of the program, one of `PROGRAMS`.
+        arguments: The command line; None takes that of the process.
+
+    Raises:
+        InputError: it cannot be done.
+        SystemExit: the options are wrong (status 2), or the program has ended early.
+    """
+    args = PROGRAMS[name].parser().parse_args(arguments)
+    importlib.import_module(f'knet.commands.{PROGRAMS[name].module}').run(args)
+
+
+def main(name: str) -> None:
+    """The program of a process: `call`, with errors of the user as one line on stderr."""
+    with report_input_errors():
+        call(name)
