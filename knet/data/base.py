@@ -233,7 +233,7 @@ class SegmentationDataset(Dataset):
             semantic, instance = self.read_truth(record)
             check_size(semantic, image.shape[:2], record)
             check_classes(semantic, self.label_space, record)
-            frame.semantic = self.label_space.train_to_model[semantic]
+            frame.semantic = cv2.LUT(semantic, self.label_space.train_to_model)
             if instance.min() < 0 or instance.max() > MAX_INSTANCE_ID:
                 raise InputError(
                     f'{record.truth[-1]} holds instance ids outside 0..{MAX_INSTANCE_ID}; {record}'
@@ -284,11 +284,13 @@ def check_size(semantic: np.ndarray, size: Tuple[int, ...], record: FrameRecord)
 
 def check_classes(semantic: np.ndarray, label_space: LabelSpace, record: FrameRecord) -> None:
     """Raise InputError where a map of train ids holds a class the label space does not have."""
-    counts = np.bincount(semantic.ravel(), minlength=256)
-    counts[: label_space.num_classes] = 0
-    counts[label_space.void] = 0
-    if counts.any():
+    if semantic.dtype != np.uint8:
+        raise InputError(f'{record.truth[0]}: train ids of type {semantic.dtype}, not uint8')
+    unknown = np.ones(256, np.uint8)
+    unknown[: label_space.num_classes] = unknown[label_space.void] = 0
+    found = cv2.LUT(semantic, unknown)
+    if found.any():
         raise InputError(
-            f'{record.truth[0]}: class id {int(counts.nonzero()[0][0])} is outside '
+            f'{record.truth[0]}: class id {semantic[found > 0].min()} is outside '
             f'0..{label_space.num_classes - 1} and {label_space.void} (void); {record}'
         )

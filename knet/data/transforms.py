@@ -10,6 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Callable, List, Optional, Sequence, Tuple
 
+import cv2
 import mmcv
 import numpy as np
 import torch
@@ -21,6 +22,10 @@ from knet.structures import VOID, Frame, FrameTargets, Objects
 MEAN = np.array([123.675, 116.28, 103.53], np.float32)
 STD = np.array([58.395, 57.12, 57.375], np.float32)
 """Mean and standard deviation of ImageNet's pixels, RGB, which all backbones were trained with."""
+NORMALIZED = mmcv.imnormalize(
+    np.repeat(np.arange(256, dtype=np.uint8), 3).reshape(1, 256, 3), MEAN, STD, to_rgb=False
+)[0].T.copy()
+"""Of each channel, RGB, what the 256 values of a pixel become, (3, 256), float32."""
 DIVISOR = 32
 """Network inputs are padded to multiples of it."""
 
@@ -166,9 +171,7 @@ def random_crop(
 def finish(frame: LoadedFrame, num_thing_classes: int) -> Frame:
     """Normalize and pad a frame, read its objects off the maps, make tensors."""
     height, width = frame.image.shape[:2]
-    image = mmcv.imnormalize(frame.image, MEAN, STD, to_rgb=True)
     shape = padded_size(height, width)
-    image = mmcv.impad(image, shape=shape, pad_val=0)
     targets = None
     if frame.semantic is not None and frame.instance is not None:
         semantic = mmcv.impad(frame.semantic, shape=shape, pad_val=VOID)
@@ -177,13 +180,23 @@ def finish(frame: LoadedFrame, num_thing_classes: int) -> Frame:
         # crowd keeps its class in the map; the heads read only stuff classes off it
         targets = FrameTargets(objects, torch.from_numpy(np.ascontiguousarray(semantic)))
     return Frame(
-        image=torch.from_numpy(np.ascontiguousarray(image.transpose(2, 0, 1))),
+        image=torch.from_numpy(normalize(frame.image, shape)),
         size=(height, width),
         original_size=frame.original_size,
         targets=targets,
         name=frame.name,
         flipped=frame.flipped,
     )
+
+
+def normalize(image: np.ndarray, shape: Tuple[int, int]) -> np.ndarray:
+    """A BGR image, (H, W, 3), uint8, as network input, (3, *shape), float32: RGB planes of mean 0
+    and deviation 1 over ImageNet, padded with 0 to the right and below."""
+    height, width = image.shape[:2]
+    planes = np.zeros((3, *shape), np.float32)
+    for plane, values, channel in zip(planes, NORMALIZED, cv2.split(image)[::-1]):
+        plane[:height, :width] = cv2.LUT(channel, values)
+    return planes
 
 
 def padded_size(height: int, width: int) -> Tuple[int, int]:

@@ -81,14 +81,14 @@ class Branch(BaseModule):
         raise NotImplementedError
 
     def upsample(self, prediction: Tensor) -> Tensor:
-        """The prediction at the resolution of losses, matching and results."""
+        """The prediction, or rows of it, at the resolution of losses, matching and results."""
         return prediction
 
     def loss(self, prediction: Tensor, targets: StageTargets) -> Dict[str, Any]:
         """Losses (names with `loss_`) and values for the log, by name.
 
         Args:
-            prediction: What `upsample` gives.
+            prediction: What `forward` gives; a loss upsamples what it reads.
             targets: Ground truth of the batch.
         """
         raise NotImplementedError
@@ -184,15 +184,15 @@ class MaskBranch(Branch):
 
     def loss(self, prediction: Tensor, targets: StageTargets) -> Dict[str, Any]:
         """`loss_mask`, `loss_dice` of the matched kernels; `loss_rank`: a pixel has one kernel."""
-        logits, masks, owners = [], [], []
-        for image_logits, match, image in zip(prediction, targets.matches, targets.images):
-            own = image.all.masks[match.objects]
-            logits.append(image_logits[match.kernels])
-            masks.append(own)
-            if self.loss_rank is not None:
-                owners.append(index_map(own, match.kernels))
-        losses = mask_losses(torch.cat(logits), torch.cat(masks), self.loss_mask, self.loss_dice)
+        pairs = list(zip(targets.matches, targets.images))
+        masks = [image.all.masks[match.objects] for match, image in pairs]
+        ranked = self.loss_rank is not None  # which reads all kernels, the others few
+        prediction = self.upsample(prediction) if ranked else prediction
+        logits = torch.cat([rows[match.kernels] for rows, (match, _) in zip(prediction, pairs)])
+        logits = logits if ranked else self.upsample(logits[None])[0]
+        losses = mask_losses(logits, torch.cat(masks), self.loss_mask, self.loss_dice)
         if self.loss_rank is not None:
+            owners = [index_map(own, match.kernels) for own, (match, _) in zip(masks, pairs)]
             target = torch.stack(owners)
             losses['loss_rank'] = self.loss_rank(prediction, target, ignore_index=VOID)
         return losses

@@ -112,16 +112,12 @@ class KernelUpdateHead(BaseModule):
         predictions = {name: branch(kernels, feats) for name, branch in self.branches.items()}
         return StageOutput(kernels, track_feats, predictions)
 
-    def upsample(self, predictions: Dict[str, Tensor]) -> Dict[str, Tensor]:
-        """Predictions at the resolution of losses, matching and results."""
-        return {name: self.branches[name].upsample(value) for name, value in predictions.items()}
-
     @in_float32
     def loss(self, predictions: Dict[str, Tensor], targets: StageTargets) -> Dict[str, Any]:
         """Losses of all branches.
 
         Args:
-            predictions: What `upsample` gives.
+            predictions: Of each branch, see `StageOutput`.
             targets: Ground truth of the batch.
         """
         losses: Dict[str, Any] = {}

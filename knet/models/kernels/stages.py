@@ -14,7 +14,7 @@ from torch import Tensor
 from knet.models.kernels.branches import StageTargets
 from knet.models.kernels.kernel_head import InitialKernels
 from knet.models.kernels.kernel_set import KernelSet
-from knet.models.kernels.stage import StageOutput
+from knet.models.kernels.stage import KernelUpdateHead, StageOutput
 from knet.models.matching.assigner import Match
 from knet.models.matching.targets import ImageTargets
 from knet.structures import T, map_tensors
@@ -149,12 +149,11 @@ class KernelIterHead(BaseModule):
         """
         losses = {}
         for i, (stage, output) in enumerate(zip(self.mask_head, outputs)):
-            predictions = stage.upsample(output.predictions)
             all_matches = [self._with_stuff(*pair) for pair in zip(matches, targets)]
             stage_targets = StageTargets(all_matches, targets, num_positive)
-            stage_losses = stage.loss(predictions, stage_targets)
+            stage_losses = stage.loss(output.predictions, stage_targets)
             losses.update({f's{i}_{name}': value for name, value in stage_losses.items()})
-            matches = self._match_things(predictions, targets)
+            matches = self._match_things(stage, output, targets)
         return MatchedLosses(losses, matches)
 
     def _with_stuff(self, things: Match, image: ImageTargets) -> Match:
@@ -164,13 +163,14 @@ class KernelIterHead(BaseModule):
         rows = torch.arange(len(image.stuff), device=image.stuff.labels.device)
         return Match.join([things, Match(image.stuff.labels + offset, rows + len(image.things))])
 
+    @torch.no_grad()
     def _match_things(
-        self, predictions: Dict[str, Tensor], targets: Sequence[ImageTargets]
+        self, stage: KernelUpdateHead, output: StageOutput, targets: Sequence[ImageTargets]
     ) -> List[Match]:
         """Match the thing kernels of each image with its things by classes and masks."""
         things = slice(self.kernel_set.num_proposals)
-        masks = predictions['masks'].detach()[:, things]
-        classes = predictions['classes'].detach()[:, things, : self.kernel_set.num_thing_classes]
+        masks = stage.branches['masks'].upsample(output.predictions['masks'][:, things])
+        classes = output.predictions['classes'][:, things, : self.kernel_set.num_thing_classes]
         return self.assigner.assign_all(masks, classes, targets)
 
 
