@@ -154,6 +154,7 @@ def train_detector(
             f'frames, it is trained with {model.num_references}; change `task` of the config'
         )
     # 3. what trains it
+    torch.set_flush_denormal(True)  # such numbers take processors many times as long
     loader = build_train_loader(dataset, data.samples_per_gpu, data.workers_per_gpu, seed)
     meta = run_meta(cfg, seed, dataset)
     runner = build_training_runner(

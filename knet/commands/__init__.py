@@ -9,6 +9,7 @@ from typing import Optional, Sequence
 
 from knet.commands.options import PROGRAMS
 from knet.errors import report_input_errors
+from knet.parallel import keep_freed_memory
 
 
 def call(name: str, arguments: Optional[Sequence[str]] = None) -> None:
@@ -23,6 +24,8 @@ def call(name: str, arguments: Optional[Sequence[str]] = None) -> None:
         SystemExit: the options are wrong (status 2), or the program has ended early.
     """
     args = PROGRAMS[name].parser().parse_args(arguments)
+    if name != 'train':  # which has the memory of a batch to lose by it
+        keep_freed_memory()
     importlib.import_module(f'knet.commands.{PROGRAMS[name].module}').run(args)
 
 

@@ -17,7 +17,7 @@ from knet.data.catalogue import find_dataset
 from knet.data.samplers import SequenceSampler, TrainSampler
 from knet.data.transforms import TestTransform, TrainTransform
 from knet.errors import InputError
-from knet.parallel import allow_open_files, end_with_parent
+from knet.parallel import allow_open_files, end_with_parent, keep_freed_memory
 from knet.structures import Frame, FrameBatch, largest_size
 
 TRANSFORM_KEYS = ('scale', 'ratio_range', 'crop_size', 'flip_ratio')
@@ -88,6 +88,7 @@ def start_worker(worker_id: int) -> None:
     reach the workers too, but the process still needs them.
     """
     end_with_parent()
+    keep_freed_memory()
     for number in (signal.SIGTERM, signal.SIGUSR1, signal.SIGINT):
         signal.signal(number, signal.SIG_IGN)
     seed = torch.initial_seed() % 2**32
@@ -122,6 +123,7 @@ def build_train_loader(
         sampler=TrainSampler(len(dataset), samples_per_gpu, seed, rank, world_size),
         num_workers=workers_per_gpu,
         worker_init_fn=start_worker,
+        persistent_workers=workers_per_gpu > 0,  # each item has a random stream of its own
         collate_fn=collate,
         pin_memory=torch.cuda.is_available(),
     )

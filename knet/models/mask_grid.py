@@ -9,7 +9,7 @@ result is the same as that of all pixels of all candidates.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Callable, Iterator, List, Optional, Sequence, Tuple
+from typing import Callable, Dict, Iterator, List, Optional, Sequence, Tuple
 
 import numpy as np
 import torch
@@ -50,12 +50,21 @@ class MaskGrid:
     original_size: Tuple[int, int]
 
     def __post_init__(self) -> None:
-        # all at once: torch computes the sigmoid of a number in more than one way, by its place
-        self.values = upsample(self.logits[None], self.upsample_stride)[0].sigmoid()
+        self.scale = self._find_scale()
+        """Side of a cell in pixels of the original image where masks are read cell by cell, else
+        0."""
+        self._values: Dict[int, Tensor] = {}
+
+    def values(self, index: int) -> Tensor:
+        """Probabilities of a mask on the upsampled grid, (h * stride, w * stride)."""
+        if index not in self._values:
+            logits = self.logits[None, index : index + 1]
+            self._values[index] = upsample(logits, self.upsample_stride)[0, 0].sigmoid()
+        return self._values[index]
 
     def read(self, index: int) -> Tensor:
         """Probabilities of a mask, (H, W)."""
-        values = resize(self.values[index], self.padded_size)[: self.size[0], : self.size[1]]
+        values = resize(self.values(index), self.padded_size)[: self.size[0], : self.size[1]]
         return values if self.size == self.original_size else resize(values, self.original_size)
 
     def owners(
@@ -75,7 +84,7 @@ class MaskGrid:
         best = self.logits.new_full(self.original_size, -1)
         owner = torch.zeros(self.original_size, dtype=torch.long, device=best.device)
         race = Race(self, weights, ids.tolist(), best, owner)
-        if not self._scale():
+        if not self.scale:
             race.run(None)
             return ids[owner]
         logits, weights = self.logits[ids], weights[ids, None, None]
@@ -96,7 +105,7 @@ class MaskGrid:
         """Pixels with a probability of at least a threshold, (len(chosen),), int64."""
         found = torch.zeros(len(chosen), dtype=torch.long, device=self.logits.device)
         cells = None
-        if self._scale() and len(chosen):
+        if self.scale and len(chosen):
             most = extremes(self.logits[list(chosen)], torch.maximum).sigmoid()
             cells = most >= threshold * (1 - SLACK)
         for row, index in enumerate(chosen):
@@ -104,10 +113,9 @@ class MaskGrid:
                 found[row] += (values >= threshold).sum()
         return found
 
-    def _scale(self) -> int:
-        """Side of a cell in pixels of the original image, where it is read cell by cell: on the CPU
-        (a GPU would be waited for), and where a part of a mask is interpolated to the same numbers
-        as the whole one; else 0."""
+    def _find_scale(self) -> int:
+        """See `scale`: on the CPU (a GPU would be waited for), and where a part of a mask is
+        interpolated to the same numbers as the whole one."""
         steps = self.logits.shape[-2:]
         scale = self.padded_size[0] // steps[0]
         is_regular = all(scale * n == side for n, side in zip(steps, self.padded_size))
@@ -126,7 +134,7 @@ class MaskGrid:
 
     def _pad(self, values: Tensor, fill: float) -> Tensor:
         """(H, W) → (h, scale, w, scale), with a value for the pixels of the padding."""
-        scale, (height, width) = self._scale(), self.logits.shape[-2:]
+        scale, (height, width) = self.scale, self.logits.shape[-2:]
         missing = scale * width - values.shape[1], scale * height - values.shape[0]
         padded = F.pad(values, (0, missing[0], 0, missing[1]), value=fill)
         return padded.view(height, scale, width, scale)
@@ -141,7 +149,7 @@ class MaskGrid:
         if cells is None:
             yield (slice(None), slice(None)), self.read(index)
             return
-        height, width = (-(-side // self._scale()) for side in self.size)  # without the padding
+        height, width = (-(-side // self.scale) for side in self.size)  # without the padding
         needed = cells[:height, :width].numpy()
         for box in boxes_of(needed):
             needed[box] = True
@@ -149,8 +157,8 @@ class MaskGrid:
 
     def _read_cells(self, index: int, box: Box) -> Tuple[Box, Tensor]:
         """Rows and columns of pixels in a box of cells, and the probabilities of a mask there."""
-        scale, stride = self._scale(), self.upsample_stride
-        values, size, outer, inner = self.values[index], [], [], []
+        scale, stride = self.scale, self.upsample_stride
+        values, size, outer, inner = self.values(index), [], [], []
         for dim, (part, side) in enumerate(zip(box, self.size)):
             steps = self.logits.shape[dim + 1]
             # a cell reads its neighbours too

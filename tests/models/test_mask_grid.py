@@ -51,8 +51,10 @@ CASES = {
 def test_the_same_as_all_pixels(case):
     grid, weights = make('noise' if case == 'noise' else 'blobs', **CASES[case])
     masks, chosen = plain(grid), [0, 3, 4, 7, 8, 11]
-    for index in chosen:
-        assert torch.equal(grid.read(index), masks[index])
+    read = torch.stack([grid.read(index) for index in range(12)])
+    # torch computes the sigmoid of a number in more than one way, by its place
+    assert (read - masks).abs().max() < 1e-6
+    masks = read
     scored = weights[:, None, None] * masks
     assert torch.equal(grid.owners(weights, range(12)), scored.argmax(0))
     some = torch.tensor(chosen)[scored[chosen].argmax(0)]
