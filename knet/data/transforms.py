@@ -152,7 +152,7 @@ def random_flip(frames: Sequence[LoadedFrame], rng: np.random.Generator, ratio: 
     """Turn all frames left to right, or none."""
     if rng.random() < ratio:
         for frame in frames:
-            frame.change(mmcv.imflip)
+            frame.change(lambda array: cv2.flip(array, 1))
             frame.flipped = not frame.flipped
 
 
