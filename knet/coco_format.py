@@ -106,7 +106,10 @@ class CocoWriter:
         with self._disk():
             self.folder.mkdir(parents=True, exist_ok=True)
             self._spool.unlink(missing_ok=True)
-            self._database = sqlite3.connect(self._spool, isolation_level=None)
+            # one thread at a time, but not always the same one
+            self._database = sqlite3.connect(
+                self._spool, isolation_level=None, check_same_thread=False
+            )
             self._database.executescript(TABLES)
 
     def add(

@@ -8,8 +8,8 @@ import resource
 import signal
 import sys
 from collections import deque
-from concurrent.futures import Executor, Future
-from typing import Callable, Deque, Iterable, Iterator, TypeVar
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
+from typing import Any, Callable, Deque, Iterable, Iterator, TypeVar
 
 from knet.errors import InputError
 
@@ -53,6 +53,30 @@ def allow_open_files(needed: int = 1024, least: int = 256) -> None:
             f'this shell allows {needed} open files, loader workers need {least}; raise it (ulimit '
             '-n 1024), or set data.workers_per_gpu=0'
         )
+
+
+@contextlib.contextmanager
+def in_background(ahead: int) -> Iterator[Callable[..., None]]:
+    """Give a function `later(function, *args)`, whose calls are done in a thread, one after the
+    other; at most `ahead` of them wait, and at the end of the block all are done.
+
+    What a call raises, `later` or the end of the block raises.
+    """
+    waiting: Deque[Future] = deque()
+
+    def later(function: Callable, *args: Any) -> None:
+        waiting.append(pool.submit(function, *args))
+        while len(waiting) > ahead or waiting and waiting[0].done():
+            waiting.popleft().result()
+
+    with ThreadPoolExecutor(1) as pool:
+        try:
+            yield later
+            while waiting:
+                waiting.popleft().result()
+        finally:
+            for future in waiting:
+                future.cancel()
 
 
 def ordered_map(

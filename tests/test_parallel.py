@@ -5,7 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from knet.parallel import ordered_map
+from knet.parallel import in_background, ordered_map
 
 
 def test_results_come_in_order_and_few_wait():
@@ -31,3 +31,23 @@ def test_the_first_error_ends_it_and_cancels_the_rest():
             list(ordered_map(pool, work, range(50), ahead=20))
         gate.set()
     assert len(begun) <= 2
+
+
+def test_background_keeps_the_order_and_is_done_at_the_end():
+    done = []
+    with in_background(3) as later:
+        for number in range(20):
+            later(done.append, number)
+        assert len(done) >= 16  # at most three wait, and one is at work
+    assert done == list(range(20))
+
+
+def test_errors_of_the_background_end_the_block():
+    done = []
+    with pytest.raises(ZeroDivisionError):
+        with in_background(2) as later:
+            for number in range(3, -30, -1):
+                later(lambda n=number: done.append(1 / n))
+    assert len(done) < 12
+    with pytest.raises(ZeroDivisionError), in_background(2) as later:
+        later(lambda: 1 / 0)  # at the end at the latest

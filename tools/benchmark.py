@@ -147,7 +147,7 @@ def time_test(args: argparse.Namespace) -> Dict[str, Any]:
             with clock('reading'):
                 frame = dataset[index][0]
             with clock('network'):
-                output = model.predict(frame, state)
+                (output,) = model.predict([frame], state)
             with clock('merge'):
                 merged = model.merge(output, frame)
             with clock('ids and result'):
@@ -160,7 +160,7 @@ def time_test(args: argparse.Namespace) -> Dict[str, Any]:
 
         def timed(*inputs: Any) -> Any:
             with clock('network in the loop'):
-                return predict(*inputs)
+                return list(predict(*inputs))
 
         if model.device.type == 'cpu':  # on a GPU the clock would make it wait
             model.predict = timed
@@ -181,12 +181,12 @@ def plant_results(model: Any, dataset: Any) -> None:
     import torch
 
     truths = [dataset.read_truth(record) for record in dataset.records]
-    forward, space, kernels = model.roi_head.forward, dataset.label_space, model.kernel_set
+    stage, space, kernels = model.roi_head.last_stage, dataset.label_space, model.kernel_set
     calls = iter(range(10**9))
 
-    def planted(initial: Any, previous: Any = None) -> Any:
-        outputs = forward(initial, previous)
-        last = outputs[-1].predictions
+    def planted(inputs: Any, previous: Any = None) -> Any:
+        output = stage(inputs, previous)
+        last = output.predictions
         semantic, instance = truths[next(calls) % len(truths)]
         labels = space.train_to_model[semantic]
         masks = torch.full_like(last['masks'], -6)
@@ -207,9 +207,9 @@ def plant_results(model: Any, dataset: Any) -> None:
             label = int(labels[mask][0])
             classes[0, k, label] = 3
         last['masks'], last['classes'] = masks, classes
-        return outputs
+        return output
 
-    model.roi_head.forward = planted
+    model.roi_head.last_stage = planted
 
 
 def time_train(args: argparse.Namespace) -> Dict[str, Any]:

@@ -14,7 +14,6 @@ Frame by frame, with a state that belongs to the caller (one for each camera):
 
 from __future__ import annotations
 
-import contextlib
 import logging
 from pathlib import Path
 from typing import Iterable, Iterator, Optional, Tuple, Union
@@ -24,6 +23,7 @@ from mmcv import Config
 from mmcv.cnn.utils import revert_sync_batchnorm
 
 from knet.apis.build import build_model
+from knet.apis.clips import segment_clips
 from knet.apis.config import load_config
 from knet.apis.images import Image, read_image
 from knet.apis.sources import SourceFrame, VideoSource
@@ -135,39 +135,30 @@ def segment_video(
 
 
 def segment_frames(
-    model: KNet, frames: Iterable[SourceFrame]
+    model: KNet, frames: Iterable[SourceFrame], clip_len: int = 1
 ) -> Iterator[Tuple[SourceFrame, FrameResult]]:
     """Frames of a video and their segmentation, see `segment_video`.
+
+    Args:
+        model, frames: See `segment_video`.
+        clip_len: Frames that are waited for and computed together.
 
     Raises:
         InputError: also where a frame needs more memory than there is.
     """
-    size, state = None, model.new_state()
-    for source in frames:
-        frame = prepare_frame(model, source.image, f'frame {source.number}')
-        size = size or frame.original_size
-        if frame.original_size != size:
-            raise InputError(
-                f'frame {source.number} has the size {frame.original_size}, the first frame {size} '
-                '(height, width); segment it as another video, or give all one size (--resize)'
-            )
-        with _blame_size(source):
-            result, state = model.step(frame, state)
+
+    def prepared() -> Iterator[Tuple[SourceFrame, Frame]]:
+        size = None
+        for source in frames:
+            frame = prepare_frame(model, source.image, f'frame {source.number}')
+            size = size or frame.original_size
+            if frame.original_size != size:
+                raise InputError(
+                    f'frame {source.number} has the size {frame.original_size}, the first frame '
+                    f'{size} (height, width); segment it as another video, or give all one size '
+                    '(--resize)'
+                )
+            yield source, frame
+
+    for source, _, result in segment_clips(model, prepared(), clip_len):
         yield source, result
-
-
-@contextlib.contextmanager
-def _blame_size(frame: SourceFrame) -> Iterator[None]:
-    """Say in one line that a frame is too large for the memory."""
-    try:
-        yield
-    except RuntimeError as error:  # torch's memory errors are some
-        is_memory = isinstance(error, torch.OutOfMemoryError)
-        if not is_memory and 'DefaultCPUAllocator' not in str(error):
-            raise
-        height, width = frame.image.shape[:2]
-        longest = max(height, width) // 2
-        raise InputError(
-            f'frame {frame.number} of {width}x{height} pixels needs more memory than there is; '
-            f'make the frames smaller (--resize {longest}; VideoSource(..., resize={longest}))'
-        ) from None

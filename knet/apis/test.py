@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import re
 import sys
 from pathlib import Path
@@ -15,12 +16,14 @@ from mmcv.utils import get_logger
 from tqdm import tqdm
 
 from knet.apis.build import blame_config
+from knet.apis.clips import segment_clips
 from knet.apis.distributed import barrier
 from knet.data import FrameRecord, SegmentationDataset
 from knet.data.loaders import SequenceLoader
 from knet.data.transforms import picture_of
 from knet.files import result_folder
 from knet.models.knet import KNet
+from knet.parallel import in_background
 from knet.structures import Frame, FrameResult
 from knet.tasks import Task
 from knet.visualization import SequenceRenderer
@@ -29,6 +32,8 @@ CONTENTS = ('panoptic', 'metrics.json')
 """What tests write into a folder of results."""
 NAMES = re.compile(r'panoptic/[^/]+/[^/]+\.png|metrics\.json')
 """Names of the files."""
+WAITING = 8
+"""Results that may wait to be written."""
 
 
 @contextlib.contextmanager
@@ -62,6 +67,7 @@ def test_sequences(
     results: Union[str, Path],
     task: Task,
     show_dir: Optional[Union[str, Path]] = None,
+    clip_len: int = 1,
 ) -> None:
     """Segment this process's share of the sequences (or images) and write what comes out.
 
@@ -74,6 +80,7 @@ def test_sequences(
         results: Folder of the predictions, see `own_results`.
         task: What is written.
         show_dir: Folder of the pictures.
+        clip_len: Frames that are computed together.
     """
     rank, _ = get_dist_info()
     results, dataset = Path(results), loader.dataset
@@ -92,27 +99,28 @@ def test_sequences(
             mininterval=progress_interval(),
         )
         stack.enter_context(bar)
-        for record, frame, result in segment_dataset(model, loader):
-            task.write(results, record, result)
+        later = stack.enter_context(in_background(WAITING))
+        for record, frame, result in segment_dataset(model, loader, clip_len):
+            later(task.write, results, record, result)
             if renderer:
-                draw(renderer, dataset, record, frame, result)
+                later(draw, renderer, dataset, record, frame, result)
             bar.update()
     barrier()
 
 
 def segment_dataset(
-    model: KNet, loader: SequenceLoader
+    model: KNet, loader: SequenceLoader, clip_len: int = 1
 ) -> Iterator[Tuple[FrameRecord, Frame, FrameResult]]:
     """Results of the frames of a loader, in its order; each sequence is a video of its own."""
-    sequence, state = None, model.new_state()
-    for record, frame in zip(loader.records(), loader):
-        is_first = sequence is None
-        if record.sequence != sequence:
-            sequence, state = record.sequence, model.new_state()
-        logger = get_logger('mmdet')
-        with blame_config('the first frame', logger) if is_first else contextlib.nullcontext():
-            result, state = model.step(frame, state)
-        yield record, frame, result
+    sequences = itertools.groupby(zip(loader.records(), loader), key=lambda item: item[0].sequence)
+    segmented = itertools.chain.from_iterable(
+        segment_clips(model, frames, clip_len) for _, frames in sequences
+    )
+    with blame_config('the first frame', get_logger('mmdet')):
+        first = next(segmented, None)
+    if first is not None:
+        yield first
+    yield from segmented
 
 
 def draw(

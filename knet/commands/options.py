@@ -66,6 +66,17 @@ def add_precision_option(parser: Parser) -> None:
     )
 
 
+def add_clip_option(parser: Parser) -> None:
+    """How many frames are computed together."""
+    parser.add_argument(
+        '--clip-len',
+        type=at_least(1),
+        metavar='N',
+        help='frames that go through the network together, except for what looks at the frame '
+        'before; the results are the same (default: 1 on the CPU, 4 on a GPU)',
+    )
+
+
 def add_process_options(parser: Parser) -> None:
     """What runs in several processes."""
     parser.add_argument(
@@ -194,6 +205,7 @@ def add_test_options(parser: Parser) -> None:
         'ground truth',
     )
     add_precision_option(parser)
+    add_clip_option(parser)
     add_model_options(parser)
     add_process_options(parser)
 
@@ -263,6 +275,7 @@ def add_video_demo_options(parser: Parser) -> None:
         '--device', help='cpu, cuda, cuda:1, ... (default: the first GPU, or the CPU)'
     )
     add_precision_option(parser)
+    add_clip_option(parser)
     add_model_options(parser)
 
 

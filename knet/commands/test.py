@@ -19,6 +19,7 @@ from knet.apis import (
     own_results,
     test_sequences,
 )
+from knet.apis.clips import default_clip_len
 from knet.apis.distributed import say_who_is_lost
 from knet.data import build_test_dataset, build_test_loader
 from knet.data.loaders import check_loading
@@ -68,7 +69,8 @@ def run(args):
     made_of = describe(args, checkpoint, task, dataset) if get_dist_info()[0] == 0 else {}
     with say_who_is_lost(), own_results(out, made_of, show_dir):
         loader = build_test_loader(dataset, cfg.data.workers_per_gpu)
-        test_sequences(model, loader, out, task, show_dir)
+        clip_len = args.clip_len or default_clip_len(model.device)
+        test_sequences(model, loader, out, task, show_dir, clip_len)
         if get_dist_info()[0] == 0:
             report(out, show_dir, metrics, task, dataset, made_of)
 

@@ -24,12 +24,14 @@ from knet.apis import (
     segment_frames,
 )
 from knet.apis.build import blame_config
-from knet.apis.test import progress_interval
+from knet.apis.clips import default_clip_len
+from knet.apis.test import WAITING, progress_interval
 from knet.apis.video_results import CONTENTS, NAMES, VideoResults
 from knet.data import find_dataset
 from knet.errors import InputError
 from knet.files import result_folder
 from knet.models.checkpoint import file_hash
+from knet.parallel import in_background
 from knet.tasks import find_task
 
 
@@ -106,14 +108,14 @@ def describe(args, checkpoint, source, task, info):
     )
 
 
-def write_results(model, source, frames, results, stop, logger):
-    """Segment frame by frame.
+def write_results(segmented, source, results, stop, logger):
+    """Write frame by frame as they are segmented.
 
     Returns:
         why it ended before the source did: the frame that cannot be read, or the signal that came;
         else None.
     """
-    segmented, faults = segment_frames(model, frames), []
+    faults = []
     with blame_config('the first frame', logger):
         segmented = itertools.chain([next(segmented)], up_to_fault(segmented, faults))
     bar = tqdm(
@@ -123,9 +125,9 @@ def write_results(model, source, frames, results, stop, logger):
         unit='frame',
         mininterval=progress_interval(),
     )
-    with bar:
+    with bar, in_background(WAITING) as later:
         for frame, result in bar:
-            results.add(frame, result)
+            later(results.add, frame, result)
             if stop.number:
                 return signal.Signals(stop.number)
     return faults[0] if faults else None
@@ -163,7 +165,9 @@ def segment(args):
         with VideoResults(
             args.out, info.label_space, source, args.write, args.opacity, task.makes_videos
         ) as results:
-            end = write_results(model, source, frames, results, stop, logger)
+            clip_len = 1 if source.is_live else args.clip_len or default_clip_len(model.device)
+            segmented = segment_frames(model, frames, clip_len)
+            end = write_results(segmented, source, results, stop, logger)
             files = results.close()
         made_of.update(frames=results.length, interrupted=end is not None)
     there = f'{args.out} holds the {results.length} frames before that, with all files finished'

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any, Dict, List, Optional, Sequence, Tuple
+from functools import partial
+from typing import Any, Dict, Iterator, List, Optional, Sequence, Tuple
 
 import numpy as np
 import torch
@@ -132,25 +133,51 @@ class KNet(BaseModule):
         Returns:
             the result in the frame's original size, and the state for the next frame.
         """
-        if not isinstance(frame, Frame):
-            raise TypeError(f'a frame is expected, not {type(frame).__name__}: see prepare_frame')
-        output = self.predict(frame, state)
-        segments, semantic = self.merge(output, frame)
-        ids, state = self.identify(segments, output, state)
-        result = self.make_result(segments, semantic, ids)
-        for name, values in output.predictions.items():
-            if name not in ('classes', 'masks'):
-                result.outputs[name] = values[0, segments.rows.kernels].float().cpu().numpy()
+        (result,), state = self.step_clip([frame], state)
         return result, state
 
-    def predict(self, frame: Frame, state: VideoState) -> StageOutput:
-        """Output of the last stage for a frame, in float32; see `step`."""
-        images = to_device(frame.image[None], self.device)
-        half = self.precision is not None
-        with torch.autocast(images.device.type, self.precision, enabled=half):
+    @torch.no_grad()
+    def step_clip(
+        self, frames: Sequence[Frame], state: VideoState
+    ) -> Tuple[List[FrameResult], VideoState]:
+        """Segment frames that follow each other and have one size: `step` for each of them, but all
+        that does not look at the frame before is computed together.
+
+        Args:
+            frames: The next frames of a video, at least one.
+            state: See `step`.
+        """
+        for frame in frames:
+            if not isinstance(frame, Frame):
+                raise TypeError(f'a frame is expected, not {type(frame).__name__}: prepare_frame')
+        results = []
+        for frame, output in zip(frames, self.predict(frames, state)):
+            segments, semantic = self.merge(output, frame)
+            ids, state = self.identify(segments, output, state)
+            result = self.make_result(segments, semantic, ids)
+            for name, values in output.predictions.items():
+                if name not in ('classes', 'masks'):
+                    result.outputs[name] = values[0, segments.rows.kernels].float().cpu().numpy()
+            results.append(result)
+        return results, state
+
+    def predict(self, frames: Sequence[Frame], state: VideoState) -> Iterator[StageOutput]:
+        """Output of the last stage for each frame, in float32; see `step_clip`."""
+        images = to_device(torch.stack([frame.image for frame in frames]), self.device)
+        autocast = partial(
+            torch.autocast, images.device.type, self.precision, enabled=self.precision is not None
+        )
+        with autocast():
             initial = self.rpn_head(self.extract_feat(images))
-            output = self.roi_head(initial, state.kernels)[-1]
-        return map_tensors(single, output)
+            feats, kernels, masks = self.roi_head.before_last_stage(initial)
+        previous = state.kernels
+        for row in map(slice, range(len(frames)), range(1, len(frames) + 1)):
+            with autocast():
+                own = feats[row], kernels[row], masks[row]
+                output = map_tensors(single, self.roi_head.last_stage(own, previous))
+            if self.num_references:  # the state that comes of it has these kernels
+                previous = output.kernels
+            yield output
 
     def merge(self, output: StageOutput, frame: Frame) -> Tuple[Segments, Tensor]:
         """Panoptic merge of a frame.

@@ -176,11 +176,11 @@ def test_frames_come_with_their_results(model):
     ],
 )
 def test_a_frame_that_is_too_large_for_the_memory(model, monkeypatch, error):
-    def step(frame, state):
+    def step(frames, state):
         raise error
 
-    monkeypatch.setattr(model, 'step', step)
-    message = r'frame 0 of 64x48 pixels needs more memory than there is; .* .--resize 32'
+    monkeypatch.setattr(model, 'step_clip', step)
+    message = r'frame 0 of 64x48 pixels needs more memory than there is; .*--resize 32'
     with pytest.raises(InputError, match=message):
         list(segment_video(model, images(1)))
     error.args = ('another fault',)
@@ -205,7 +205,7 @@ def test_half_precision_of_the_network(model, tiny_config):
     inside = []
     half.neck.register_forward_hook(lambda *args: inside.append(args[2][0].dtype))
     with torch.no_grad():
-        exact, found = (m.predict(frame, m.new_state()) for m in (model, half))
+        ((exact,), (found,)) = (m.predict([frame], m.new_state()) for m in (model, half))
     assert inside == [torch.bfloat16]
     conv = next(m for m in half.backbone.modules() if isinstance(m, torch.nn.Conv2d))
     assert conv.weight.is_contiguous(memory_format=torch.channels_last)

@@ -215,7 +215,8 @@ def test_panoptic_merge(monkeypatch):
     output = StageOutput(None, None, predictions)
     for part in (model.backbone, model.neck, model.rpn_head):
         monkeypatch.setattr(part, 'forward', lambda feats: feats)
-    monkeypatch.setattr(model.roi_head, 'forward', lambda initial, previous: [output])
+    monkeypatch.setattr(model.roi_head, 'before_last_stage', lambda feats: (feats,) * 3)
+    monkeypatch.setattr(model.roi_head, 'last_stage', lambda inputs, previous: output)
     size = tuple(expected['ori_shape'])
     result, _ = model.step(
         Frame(torch.zeros(3, *expected['batch_input_shape']), size, size), model.new_state()

@@ -5,6 +5,8 @@ import pytest
 import torch
 
 from knet.apis import build_model, load_config
+from knet.apis.clips import segment_clips
+from knet.errors import InputError
 from knet.structures import Frame, FrameBatch, FrameTargets, Objects
 from tests.reference import with_reference_weights
 
@@ -165,6 +167,36 @@ def test_two_videos_in_turns_give_what_each_gives_alone(tracking_model):
             result, states[which] = model.step(videos[which][number], states[which])
             in_turns[which].append(result)
     assert all(equal(one, two) for results in zip(alone, in_turns) for one, two in zip(*results))
+
+
+@pytest.mark.parametrize('clip_len', [2, 3, 4])
+def test_clips_give_what_single_frames_give(tracking_model, clip_len):
+    """Frames that are computed together: link and tracker still go frame by frame."""
+    frames, alone = video(1), segment(tracking_model, video(1))
+    results = [result for *_, result in segment_clips(tracking_model, enumerate(frames), clip_len)]
+    assert len(results) == 4 and max(result.instance.max() for result in results) > 1
+    # of another number of images a library may take another way, which moves last bits
+    for one, two in zip(alone, results):
+        assert (one.semantic != two.semantic).mean() < 0.01
+        assert (one.instance != two.instance).mean() < 0.01
+        assert one.segments.labels.tolist() == two.segments.labels.tolist()
+        assert np.allclose(one.segments.scores, two.segments.scores, atol=1e-4)
+
+
+def test_frames_of_another_size_begin_a_clip(tracking_model):
+    """... and one that cannot be read ends the clip before it, whose results come first."""
+    small = torch.zeros(3, 32, 64)
+
+    def frames():
+        yield from enumerate(video(1)[:3])
+        yield 3, Frame(small, (32, 64), (32, 64))
+        raise InputError('damaged')
+
+    seen = []
+    with pytest.raises(InputError, match='damaged'):
+        for number, frame, result in segment_clips(tracking_model, frames(), 8):
+            seen.append((number, result.semantic.shape == frame.original_size))
+    assert seen == [(0, True), (1, True), (2, True), (3, True)]
 
 
 def test_a_state_can_be_kept_and_used_again(tracking_model):

@@ -19,6 +19,9 @@ from knet.models.matching.assigner import Match
 from knet.models.matching.targets import ImageTargets
 from knet.structures import T, map_tensors
 
+StageInputs = Tuple[Tensor, Tensor, Tensor]
+"""Features, kernels and mask logits, see `KernelUpdateHead.forward`."""
+
 
 @dataclass
 class MatchedLosses:
@@ -83,8 +86,16 @@ class KernelIterHead(BaseModule):
             Output of each stage.
         """
         outputs = self._unlinked_stages(initial)
-        last = self.mask_head[-1](initial.feats, *_kernels_and_masks(initial, outputs), previous)
+        last = self.last_stage(_stage_inputs(initial, outputs), previous)
         return [*outputs, last]
+
+    def before_last_stage(self, initial: InitialKernels) -> StageInputs:
+        """What the last stage starts from: frames of a video go through all others together."""
+        return _stage_inputs(initial, self._unlinked_stages(initial))
+
+    def last_stage(self, inputs: StageInputs, previous: Optional[Tensor] = None) -> StageOutput:
+        """Output of the last stage; for `previous` see `forward`."""
+        return self.mask_head[-1](*inputs, previous)
 
     def forward_pairs(self, initial: InitialKernels) -> Tuple[List[StageOutput], List[StageOutput]]:
         """Run all stages on pairs of frames: the key frames' last stage reads the reference frames.
@@ -96,10 +107,9 @@ class KernelIterHead(BaseModule):
             Output of each stage for the key frames, and for the reference frames.
         """
         outputs = self._unlinked_stages(initial)
-        inputs = (initial.feats, *_kernels_and_masks(initial, outputs))
-        key_inputs, ref_inputs = split_pairs(inputs)
-        ref = self.mask_head[-1](*ref_inputs)
-        key = self.mask_head[-1](*key_inputs, ref.kernels)
+        key_inputs, ref_inputs = split_pairs(_stage_inputs(initial, outputs))
+        ref = self.last_stage(ref_inputs)
+        key = self.last_stage(key_inputs, ref.kernels)
         key_outputs, ref_outputs = split_pairs(outputs)
         return [*key_outputs, key], [*ref_outputs, ref]
 
@@ -107,7 +117,7 @@ class KernelIterHead(BaseModule):
         """All stages but the last, which alone can have a link to the previous frame."""
         outputs: List[StageOutput] = []
         for stage in self.mask_head[:-1]:
-            outputs.append(stage(initial.feats, *_kernels_and_masks(initial, outputs)))
+            outputs.append(stage(*_stage_inputs(initial, outputs)))
         return outputs
 
     def num_positives(self, *targets: Sequence[ImageTargets]) -> Tensor:
@@ -174,13 +184,11 @@ class KernelIterHead(BaseModule):
         return self.assigner.assign_all(masks, classes, targets)
 
 
-def _kernels_and_masks(
-    initial: InitialKernels, outputs: List[StageOutput]
-) -> Tuple[Tensor, Tensor]:
+def _stage_inputs(initial: InitialKernels, outputs: List[StageOutput]) -> StageInputs:
     """What the next stage starts from: the last one's output, or the initial kernels and masks."""
     if not outputs:
-        return initial.kernels, initial.mask_logits
-    return outputs[-1].kernels, outputs[-1].predictions['masks']
+        return initial.feats, initial.kernels, initial.mask_logits
+    return initial.feats, outputs[-1].kernels, outputs[-1].predictions['masks']
 
 
 def split_pairs(batch: T) -> Tuple[T, T]:
