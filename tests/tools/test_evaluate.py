@@ -142,13 +142,6 @@ def test_wrong_usage_ends_with_2(data, arguments):
     assert done.stderr.startswith('usage: ')
 
 
-def test_benchmark(tmp_path):
-    done = tool('benchmark', tmp_path, 'eval', '--frames', '2')
-    assert (done.returncode, done.stderr) == (0, '')
-    for part in ('decoding alone', 'histogram', 'metric', 'whole run', 'peak memory'):
-        assert part in done.stdout
-
-
 def test_package_imports_neither_torch_nor_mmcv():
     code = (
         'import sys, knet.evaluation, knet.evaluation.plots, knet.commands.evaluate; '
