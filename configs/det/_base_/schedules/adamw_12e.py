@@ -3,6 +3,7 @@ optimizer = dict(
     type='AdamW',
     lr=1e-4,
     weight_decay=0.05,
+    fused=True,
     paramwise_cfg=dict(custom_keys=dict(backbone=dict(lr_mult=0.25))))
 optimizer_config = dict(grad_clip=dict(max_norm=1, norm_type=2))
 lr_config = dict(
