@@ -73,7 +73,7 @@ def add_clip_option(parser: Parser) -> None:
         type=at_least(1),
         metavar='N',
         help='frames that go through the network together, except for what looks at the frame '
-        'before; the results are the same (default: 1 on the CPU, 4 on a GPU)',
+        'before; the results are the same but for rounding (default: 1 on the CPU, 4 on a GPU)',
     )
 
 
@@ -249,8 +249,8 @@ def add_video_demo_options(parser: Parser) -> None:
         '--resize',
         metavar='SIZE',
         help='size of the frames before anything else: 1280 = longer side in pixels, aspect ratio '
-        'kept; 1280x720 = width and height. All results have it. By default as they are; a model '
-        'does best at the size that it was trained with',
+        'kept; 1280x720 = width and height. All results have it (the overlay of small frames is '
+        'enlarged). By default as they are; a model does best at the size that it was trained with',
     )
     parser.add_argument(
         '--opacity',
@@ -400,7 +400,7 @@ def add_visualize_options(parser: Parser) -> None:
         type=at_least(1),
         default=12,
         metavar='N',
-        help='frames on the sheet (default: 12)',
+        help='at most so many frames on the sheet, 5 or more apart (default: 12)',
     )
     parser.add_argument('--fps', type=at_least(1), default=10, help='of the videos (default: 10)')
     add_look_options(parser)

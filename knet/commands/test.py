@@ -38,7 +38,8 @@ def check_metrics(names, task, dataset):
     for name in names:
         if name not in task.metrics:
             raise InputError(
-                f'--eval {name}: {dataset.folder} is evaluated by {" and ".join(task.metrics)}'
+                f'--eval {name}: there is no such metric for {dataset.folder}, which is evaluated '
+                f'by {" and ".join(task.metrics)}'
             )
     labelled = all(record.truth for record in dataset.records)
     if names and not labelled:

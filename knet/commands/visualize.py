@@ -11,6 +11,7 @@ from typing import Dict, List, NamedTuple, Optional, Sequence, Tuple
 import numpy as np
 from tqdm import tqdm
 
+from knet.errors import InputError
 from knet.evaluation import Analysis, Protocol, analyze_folders
 from knet.evaluation.folders import (
     check_sequences,
@@ -182,6 +183,8 @@ def caption(item: Item, mistakes: Dict[int, SequenceMistakes]) -> str:
 
 def run(args: argparse.Namespace) -> None:
     """Draw what was asked for."""
+    if args.gt_path is None and set(args.write) <= {'errors', 'sheet'}:
+        raise InputError(f'--write {",".join(args.write)}: give GT too; errors are against it')
     protocol: Protocol = find_protocol(args.result_path, args.protocol)
     truth = None
     if args.gt_path is not None:

@@ -167,8 +167,12 @@ def find_panoptic(result_path: PathLike) -> Path:
         return root / 'panoptic'
     if root.is_dir() and any(entry.name.isdecimal() for entry in root.iterdir() if entry.is_dir()):
         return root.resolve()
+    if not root.is_dir():
+        raise InputError(f'{root} is not a folder; expected one of predictions')
+    there = root / 'results'
+    hint = f'; did you mean {there}?' if (there / 'panoptic').is_dir() else ''
     raise InputError(
-        f'{root} holds no folder panoptic with one subfolder of predictions per sequence'
+        f'{root} holds no folder panoptic with one subfolder of predictions per sequence{hint}'
     )
 
 
@@ -192,16 +196,24 @@ def find_protocol(
     them (classes of one's own travel this way), else the default.
 
     Raises:
-        InputError: there is no such protocol, or the test that wrote the predictions did not end.
+        InputError: there is no such protocol, or it is for other classes than those noted, or the
+            test that wrote the predictions did not end.
     """
-    if protocol is not None:
-        return get_protocol(protocol)
     home = find_home(result_path)
-    noted = read_mark(home).get('protocol', default)
+    noted = read_mark(home).get('protocol')
     try:
-        return get_protocol(noted)
+        own = None if noted is None else get_protocol(noted)
     except InputError as error:
         raise InputError(f'{home / RESULT_MARK}: {error}') from None
+    if protocol is None:
+        return own or get_protocol(default)
+    asked = get_protocol(protocol)
+    if own is not None and own.label_space.classes != asked.label_space.classes:
+        raise InputError(
+            f'{result_path} has the classes of {own.name} ({home / RESULT_MARK}), protocol '
+            f'{asked.name} has others'
+        )
+    return asked
 
 
 def read_frame(files: FrameFiles) -> FrameMaps:

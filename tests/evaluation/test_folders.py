@@ -192,7 +192,7 @@ def test_missing_maps(data):
     [
         ({'gt': 'nowhere'}, 'nowhere is not a folder'),
         ({'gt': 'result'}, 'holds no ground truth'),
-        ({'result': 'nowhere'}, 'nowhere holds no folder panoptic'),
+        ({'result': 'nowhere'}, 'nowhere is not a folder'),
         ({'result': 'video_sequence'}, 'holds no folder panoptic'),
         ({'nproc': 0}, 'must be at least 1'),
     ],

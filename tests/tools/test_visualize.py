@@ -101,6 +101,7 @@ def test_runs_without_torch(toy_results, tmp_path):
     [
         (['--sequences', '99'], 'no sequence 99'),
         (['--split', 'test'], 'holds the splits'),
+        (['--protocol', 'steps'], 'choose one of step'),
     ],
 )
 def test_mistakes_of_typing(tool, toy_results, tmp_path, options, words):
@@ -148,6 +149,24 @@ def test_predictions_and_their_mark_stay(tool, toy_results, tmp_path):
     with pytest.raises(InputError, match='results of another tool'):
         tool('visualize', tmp_path / 'results', root, '--out', tmp_path / 'results')
     assert mark.read_text() == text
+
+
+def test_what_cannot_be_drawn(tool, toy_results, tmp_path):
+    results, root = toy_results
+    with pytest.raises(InputError, match='--write errors,sheet: give GT too'):
+        tool('visualize', results, '--write', 'errors,sheet')
+    shutil.copytree(results, tmp_path / 'run/results')
+    with pytest.raises(InputError, match=f'did you mean {tmp_path}/run/results'):
+        tool('visualize', tmp_path / 'run')
+    with pytest.raises(InputError, match='nowhere is not a folder'):
+        tool('visualize', tmp_path / 'nowhere')
+    mark = '{"finished": true, "made_of": {"protocol": "step"}}'
+    (tmp_path / 'run/results/made_by.json').write_text(mark)
+    with pytest.raises(InputError, match='has the classes of step .* protocol waymo has others'):
+        tool('visualize', tmp_path / 'run/results', root, '--protocol', 'waymo')
+    tool(
+        'visualize', tmp_path / 'run/results', root, '--protocol', 'video-knet', '--write', 'sheet'
+    )
 
 
 def test_damaged_protocol(tool, toy_results, tmp_path):

@@ -3,7 +3,8 @@
 
 const data = JSON.parse(document.getElementById('data').textContent);
 const element = (id) => document.getElementById(id);
-const state = {sequence: 0, position: 0, object: -1, tab: 0, confusionRun: 0, timer: null};
+const state = {sequence: 0, position: 0, object: -1, confusionRun: 0, timer: null,
+  tab: data.runs.length > 1 ? data.runs.length : 0};  // of two runs: what changed
 const MAX_ROWS = 300;  // of the timeline; charts of thousands are slow and nobody reads them
 const FIRST_WRONG = 2;  // kinds before it are void and right
 const views = {};  // of the charts, by the id of their place
