@@ -25,6 +25,7 @@ import cv2
 import numpy as np
 from terminaltables import AsciiTable
 
+from knet.commands.options import add_config_options, add_precision_option
 from knet.errors import InputError, report_input_errors
 from knet.options import at_least
 from knet.parallel import keep_freed_memory
@@ -99,9 +100,9 @@ def parse_args(arguments: Optional[Sequence[str]] = None) -> argparse.Namespace:
                 '--config', default=str(ROOT / R50), help='(default: Video K-Net R-50)'
             )
             part.add_argument('--device', help='(default: the first GPU, or the CPU)')
-            part.add_argument('--cfg-options', nargs='+', default=[], metavar='KEY=VALUE')
+            add_config_options(part)
         if name == 'test':
-            part.add_argument('--precision', default='fp32', help='(default: fp32)')
+            add_precision_option(part)
             part.add_argument(
                 '--objects', type=at_least(0), default=50, metavar='N', help='(default: 50)'
             )

@@ -126,6 +126,7 @@ def add_look_options(parser: Parser) -> None:
 
 
 def add_train_options(parser: Parser) -> None:
+    """The options of tools/train.py."""
     parser.add_argument('config', help='config file')
     parser.add_argument(
         '--work-dir',
@@ -181,6 +182,7 @@ def add_train_options(parser: Parser) -> None:
 
 
 def add_test_options(parser: Parser) -> None:
+    """The options of tools/test.py."""
     parser.add_argument('config', help='config file')
     parser.add_argument(
         'checkpoint', help='checkpoint file, or the work dir of a run for its newest one'
@@ -211,6 +213,7 @@ def add_test_options(parser: Parser) -> None:
 
 
 def add_video_demo_options(parser: Parser) -> None:
+    """The options of tools/video_demo.py."""
     parser.add_argument('config', help='config file')
     parser.add_argument(
         'checkpoint', help='checkpoint file, or the work dir of a run for its newest one'
@@ -280,6 +283,7 @@ def add_video_demo_options(parser: Parser) -> None:
 
 
 def add_evaluate_options(parser: Parser) -> None:
+    """The options of tools/eval_dstq_step.py and tools/eval_dvpq_step.py."""
     parser.add_argument(
         'result_path',
         type=Path,
@@ -339,6 +343,7 @@ def add_evaluate_options(parser: Parser) -> None:
 
 
 def add_report_options(parser: Parser) -> None:
+    """The options of tools/report.py."""
     parser.add_argument('result_path', type=Path, metavar='RESULT', help='folder with panoptic/')
     parser.add_argument(
         'gt_path',
@@ -371,6 +376,7 @@ def add_report_options(parser: Parser) -> None:
 
 
 def add_visualize_options(parser: Parser) -> None:
+    """The options of tools/visualize.py."""
     parser.add_argument('result_path', type=Path, metavar='RESULT', help='folder with panoptic/')
     parser.add_argument(
         'gt_path',

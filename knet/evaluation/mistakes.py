@@ -24,6 +24,7 @@ from knet.evaluation.result import mean_iou, stq_result
 from knet.evaluation.stq import (
     STQCounts,
     count_stq,
+    find_overlaps,
     freed_associations,
     pair_sizes,
     tube_associations,
@@ -268,23 +269,19 @@ def _objects(
 ) -> List[ObjectMistakes]:
     tracks = TrackRecorder(protocol)
     tracks.add(position, gt, pred, count)
-    sizes = pair_sizes(whole)
-    codes, association = tube_associations(*sizes, protocol)
-    gain = 1 - association + freed_associations(*sizes, protocol)
-    terms = dict(zip(codes.tolist(), zip(association.tolist(), gain.tolist())))
+    overlaps = find_overlaps(*pair_sizes(whole), protocol)
+    association = tube_associations(overlaps)
+    gain = 1 - association + freed_associations(overlaps)
+    terms = dict(zip(overlaps.tubes.tolist(), zip(association.tolist(), gain.tolist())))
     found = []
     for code, runs in sorted(tracks.runs.items()):
         rows = gt == code
-        own = dict(
-            zip(
-                ('association', 'gain'), terms.get(code, (0.0, 0.0))
-            ),  # none of a class without ids
-            predicted=_totals(pred[rows] >> INSTANCE_BITS, count[rows], protocol.size),
-            kinds=_totals(kind[rows], count[rows], len(KINDS)),
-        )
+        predicted = _totals(pred[rows] >> INSTANCE_BITS, count[rows], protocol.size)
+        kinds = _totals(kind[rows], count[rows], len(KINDS))
+        term, gained = terms.get(code, (0.0, 0.0))  # none of a class without tubes
         wrong = np.bincount(position[rows], count[rows] * (kind[rows] != RIGHT))
         worst = int(wrong.argmax()) if wrong.any() else runs[0][0]
-        found.append(ObjectMistakes(code=code, runs=runs, worst=worst, **own))
+        found.append(ObjectMistakes(code, term, gained, predicted, kinds, runs, worst))
     return found
 
 

@@ -54,12 +54,11 @@ def count_stq(pairs: Pairs, protocol: Protocol, weighted: bool = False) -> STQCo
     labelled = gt_class != protocol.void_class
     confusion = np.zeros((protocol.size, protocol.size), size.dtype)
     np.add.at(confusion, (gt_class[labelled], pred_class[labelled]), size[labelled])
-    tubes, per_tube = tube_associations(gt, pred, size, protocol)
+    overlaps = find_overlaps(gt, pred, size, protocol)
+    tube_class = overlaps.tubes >> INSTANCE_BITS
     association = np.zeros(protocol.size)
-    np.add.at(association, tubes >> INSTANCE_BITS, per_tube)
-    return STQCounts(
-        confusion, association, np.bincount(tubes >> INSTANCE_BITS, minlength=protocol.size)
-    )
+    np.add.at(association, tube_class, tube_associations(overlaps))
+    return STQCounts(confusion, association, np.bincount(tube_class, minlength=protocol.size))
 
 
 def pair_sizes(pairs: Pairs, weighted: bool = False) -> Tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -98,7 +97,12 @@ class Overlaps(NamedTuple):
 def find_overlaps(
     gt: np.ndarray, pred: np.ndarray, size: np.ndarray, protocol: Protocol
 ) -> Overlaps:
-    """Overlaps of tubes by the rules of a protocol; for the arguments see `tube_associations`."""
+    """Overlaps of tubes.
+
+    Args:
+        gt, pred, size: See `pair_sizes`.
+        protocol: Classes and rules.
+    """
     labelled = gt >> INSTANCE_BITS != protocol.void_class
     is_tube_class = protocol.member_table(protocol.tube_ids)
     gt_thing = is_tube_class[gt >> INSTANCE_BITS]
@@ -115,35 +119,16 @@ def find_overlaps(
     return Overlaps(gt_ids, gt_size, gt_index, pred_index, overlap, union)
 
 
-def tube_associations(
-    gt: np.ndarray, pred: np.ndarray, size: np.ndarray, protocol: Protocol
-) -> Tuple[np.ndarray, np.ndarray]:
-    """The association of each ground-truth tube, the terms of AQ.
-
-    Args:
-        gt, pred, size: See `pair_sizes`.
-        protocol: Classes and rules.
-
-    Returns:
-        codes of the tubes, (M,), int64, rising, and their association, (M,), float64, 0..1.
-    """
-    found = find_overlaps(gt, pred, size, protocol)
+def tube_associations(found: Overlaps) -> np.ndarray:
+    """The association of each true tube, the terms of AQ, (M,), float64, 0..1."""
     per_tube = np.zeros(len(found.tubes))
     np.add.at(per_tube, found.gt, found.size * (found.size / found.union))
-    return found.tubes, per_tube / found.tube_sizes
+    return per_tube / found.tube_sizes
 
 
-def freed_associations(
-    gt: np.ndarray, pred: np.ndarray, size: np.ndarray, protocol: Protocol
-) -> np.ndarray:
+def freed_associations(found: Overlaps) -> np.ndarray:
     """What the terms of AQ of all other tubes gain together if the predicted tubes give up the
-    pixels of a true one, (M,), float64, for each of `tube_associations`.
-
-    Args:
-        gt, pred, size: See `pair_sizes`.
-        protocol: Classes and rules.
-    """
-    found = find_overlaps(gt, pred, size, protocol)
+    pixels of a true one, (M,), float64, for each true tube."""
     # every overlap with every one of the same predicted tube
     order = np.argsort(found.pred, kind='stable')
     number = np.bincount(found.pred)[found.pred[order]]
