@@ -236,10 +236,10 @@ def time_train(args: argparse.Namespace) -> Dict[str, Any]:
                 with clock('forward and losses'):
                     loss = wrapped.train_step(batch, optimizer)['loss']
                 with clock('backward'):
-                    optimizer.zero_grad()
                     loss.backward()
                 with clock('optimizer'):
                     optimizer.step()
+                    optimizer.zero_grad()
             if len(clock.times['whole step']) == args.frames:
                 break
     return dict(ms=clock.table(warm_up=1))

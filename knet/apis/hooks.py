@@ -95,7 +95,6 @@ class StepHook(Hook):
         self.good_buffers = [buffer.clone() for buffer in self.buffers]
 
     def after_train_iter(self, runner: Any) -> None:
-        runner.optimizer.zero_grad()
         self.scaler.scale(runner.outputs['loss']).backward()
         self.scaler.unscale_(runner.optimizer)
         gradients = [p.grad for p in runner.model.parameters() if p.grad is not None]
@@ -121,6 +120,7 @@ class StepHook(Hook):
             _copy(self.good_buffers, self.buffers)
             self._skip(runner, [n for n, v in losses.items() if not math.isfinite(v)])
         self.scaler.update()
+        runner.optimizer.zero_grad()  # here, so that the next forward pass has the memory
         if self.scaler.is_enabled():
             runner.meta['fp16'] = dict(loss_scaler=self.scaler.state_dict())
 

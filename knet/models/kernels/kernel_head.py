@@ -14,7 +14,7 @@ from mmdet.models.builder import HEADS, build_loss
 from torch import Tensor, nn
 
 from knet.models.kernels.kernel_set import KernelSet
-from knet.models.kernels.mask_ops import group_features, mask_losses, upsample
+from knet.models.kernels.mask_ops import group_features, mask_losses, recomputed, upsample
 from knet.models.matching.assigner import Match
 from knet.models.matching.targets import ImageTargets, MaskTargets, index_map
 from knet.models.precision import in_float32
@@ -125,10 +125,24 @@ class ConvKernelHead(BaseModule):
             `loss_rpn_seg`: semantic map;
             and the matching of each image, which the first stage shares.
         """
-        thing_logits = initial.mask_logits[:, : self.kernel_set.num_proposals]
-        mask_logits = upsample(thing_logits, self.feat_downsample_stride)
-        sem_logits = upsample(initial.sem_logits, self.feat_downsample_stride)
-        matches = self.assigner.assign_all(mask_logits.detach(), None, targets)
+        mask_logits = initial.mask_logits[:, : self.kernel_set.num_proposals]
+        with torch.no_grad():
+            masks = upsample(mask_logits, self.feat_downsample_stride)
+            matches = self.assigner.assign_all(masks, None, targets)
+        losses = recomputed(self._losses, mask_logits, initial.sem_logits, targets, matches)
+        losses = {name.replace('loss_', 'loss_rpn_'): value for name, value in losses.items()}
+        return losses, matches
+
+    def _losses(
+        self,
+        mask_logits: Tensor,
+        sem_logits: Tensor,
+        targets: Sequence[ImageTargets],
+        matches: Sequence[Match],
+    ) -> Dict[str, Tensor]:
+        """See `loss`; logits at stride 8."""
+        mask_logits = upsample(mask_logits, self.feat_downsample_stride)
+        sem_logits = upsample(sem_logits, self.feat_downsample_stride)
         logits, masks, owners, classes = [], [], [], []
         for image_logits, match, image in zip(mask_logits, matches, targets):
             own = image.things[match.objects]
@@ -140,8 +154,7 @@ class ConvKernelHead(BaseModule):
         losses = mask_losses(torch.cat(logits), torch.cat(masks), self.loss_mask, self.loss_dice)
         losses['loss_rank'] = self.loss_rank(mask_logits, torch.stack(owners), ignore_index=VOID)
         losses['loss_seg'] = self._semantic_loss(sem_logits, torch.stack(classes))
-        losses = {name.replace('loss_', 'loss_rpn_'): value for name, value in losses.items()}
-        return losses, matches
+        return losses
 
     def _semantic_loss(self, sem_logits: Tensor, target: Tensor) -> Tensor:
         """Loss of (B, T+S, h, w) logits against a (B, h, w) map.

@@ -1,12 +1,15 @@
 """What is done with the masks of kernels, in every head and in the panoptic merge."""
 
-from typing import Dict
+from typing import Any, Callable, Dict, TypeVar
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
 
 from knet.models.precision import in_float32
+
+T = TypeVar('T')
 
 
 @in_float32
@@ -45,3 +48,12 @@ def mask_losses(
     if not len(logits):
         return dict(loss_mask=logits.sum(), loss_dice=logits.sum())
     return dict(loss_mask=loss_mask(logits, masks), loss_dice=loss_dice(logits, masks))
+
+
+def recomputed(function: Callable[..., T], *arguments: Any) -> T:
+    """`function(*arguments)`, whose intermediate results are computed anew in the backward pass.
+
+    For losses over the pixels of many masks: what they would keep till then is as large as what
+    the network keeps, and quickly computed.
+    """
+    return checkpoint(function, *arguments, use_reentrant=False, preserve_rng_state=False)

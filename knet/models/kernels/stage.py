@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from knet.models.kernels.branches import StageTargets, build_branch
 from knet.models.kernels.kernel_set import KernelSet
 from knet.models.kernels.links import build_link
-from knet.models.kernels.mask_ops import group_features
+from knet.models.kernels.mask_ops import group_features, recomputed
 from knet.models.kernels.updater import KernelUpdater
 from knet.models.precision import in_float32
 
@@ -122,7 +122,8 @@ class KernelUpdateHead(BaseModule):
         """
         losses: Dict[str, Any] = {}
         for name, branch in self.branches.items():
-            for loss_name, value in branch.loss(predictions[name], targets).items():
+            branch_losses = recomputed(branch.loss, predictions[name], targets)
+            for loss_name, value in branch_losses.items():
                 if loss_name in losses:
                     raise ValueError(f'branch {name}: another branch has a loss {loss_name} too')
                 losses[loss_name] = value

@@ -20,6 +20,7 @@ def mask_costs(mask_logits: Tensor, gt_masks: Tensor, eps: float = 1e-3) -> Tupl
     """
     p, t = mask_logits.sigmoid().flatten(1), gt_masks.flatten(1)
     inter = p @ t.T
-    dice = -2 * inter / ((p * p).sum(1)[:, None] + eps + (t * t).sum(1) + eps)
     # sum (1-p)(1-t) = hw - sum p - sum t + sum p t
-    return dice, (p.sum(1)[:, None] + t.sum(1) - 2 * inter) / p.shape[1] - 1
+    disagreement = (p.sum(1)[:, None] + t.sum(1) - 2 * inter) / p.shape[1] - 1
+    squares = p.square_().sum(1)[:, None]  # in place: p is as large as all masks
+    return -2 * inter / (squares + eps + (t * t).sum(1) + eps), disagreement
