@@ -31,3 +31,27 @@ def test_settings_are_checked_too():
     done = run_tool('train', 'config.py', '--cfg-options', 'runner.max_epochs')
     assert done.returncode == 2
     assert "--cfg-options: must be KEY=VALUE, got 'runner.max_epochs'" in done.stderr
+
+
+@pytest.mark.parametrize(
+    'name, args, missing',
+    [
+        ('train', ['none.py'], 'config none.py'),
+        ('train', ['setup.py', '--load-from', 'none.pth'], 'checkpoint none.pth'),
+        ('test', ['setup.py', 'none.pth'], 'checkpoint none.pth'),
+        ('video_demo', ['none.py', 'none.pth', 'none.mp4', '--out', 'none'], 'config none.py'),
+    ],
+)
+def test_named_files_are_looked_for_before_heavy_imports(name, args, missing):
+    code = (
+        'import sys\n'
+        'from knet.commands import main\n'
+        'try:\n'
+        f'    main({name!r})\n'
+        'finally:\n'
+        f'    print(sorted(set({HEAVY}) & set(sys.modules)))\n'
+    )
+    command = [sys.executable, '-c', code, *args]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 1 and done.stdout == '[]\n', done.stderr
+    assert done.stderr.strip() == f'error: {missing} does not exist'
