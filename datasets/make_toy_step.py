@@ -3,14 +3,15 @@ without a download.
 
     python datasets/make_toy_step.py data/toy_step
 
-    OUT/video_sequence/{train,val}/{sequence:06d}_{frame:06d}_{leftImg8bit,panoptic}.png
+    OUT/video_sequence/{train,val}/{sequence:06d}_{frame:06d}_{leftImg8bit,panoptic,depth}.png
     OUT/toy_step.json    what the set was made with; says that the set is complete
 
 The streets are simple but drawn in perspective: a camera that drives and turns, ground and facades
 with textures, and flat pictures of cars, people and street furniture that stand in the depth of the
 scene, so that near objects are large, low in the image and hide far ones. Six hues go round among
 the objects of a class, so that some look alike but for their markings; they cross each other, leave
-the image and come back. The same arguments give the same bytes.
+the image and come back. Depth is where things stand; the sky and the hood of the own car have none.
+The same arguments give the same bytes.
 """
 
 import argparse
@@ -42,9 +43,9 @@ from tqdm import tqdm
 from knet.errors import InputError, report_input_errors
 from knet.files import whole_file
 from knet.label_space import STEP
-from knet.step_format import frame_name, write_panoptic, write_png
+from knet.step_format import frame_name, write_depth, write_panoptic, write_png
 
-VERSION = 11  # to be raised with each change of what is drawn
+VERSION = 12  # to be raised with each change of what is drawn
 MARKER = 'toy_step.json'
 SEQUENCES = {
     'train': (0, 1, 3, 4, 5, 9, 11, 12, 15, 17, 19, 20),
@@ -326,14 +327,14 @@ class Street:
         swing, period, phase = self.pan
         return swing * np.sin(2 * np.pi * frame / period + phase), self.speed * frame
 
-    def frame(self, index: int) -> Tuple[np.ndarray, np.ndarray, np.ndarray]:
+    def frame(self, index: int) -> Tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
         """Draw a frame.
 
         Returns:
             image, shape (H, W, 3), uint8 RGB; train ids, shape (H, W), uint8; instance ids, shape
-            (H, W), int32.
+            (H, W), int32; depth, shape (H, W), float32, metres, 0 = none.
         """
-        image, semantic = self._surroundings(index)
+        image, semantic, depth = self._surroundings(index)
         instance = np.zeros(semantic.shape, np.int32)
         drawn = np.zeros(
             1 + max(actor.instance for actor in self.actors), np.int64
@@ -341,11 +342,11 @@ class Street:
         travelled = self.camera(index)[1]
         for actor in sorted(self.actors, key=lambda actor: -actor.place(index)[1]):
             if NEAR < actor.place(index)[1] - travelled < FAR:
-                drawn[actor.instance] += self._draw(actor, index, image, semantic, instance)
+                drawn[actor.instance] += self._draw(actor, index, image, semantic, instance, depth)
         if self.hood:
             rows, cols = np.mgrid[: self.height, : self.width]
             hood = rows > self.height * (1 - self.hood * (1 - (2 * cols / self.width - 1) ** 2))
-            image[hood], semantic[hood], instance[hood] = (38, 40, 44), VOID, 0
+            image[hood], semantic[hood], instance[hood], depth[hood] = (38, 40, 44), VOID, 0, 0
         seen = np.bincount(instance.ravel(), minlength=len(drawn))
         unclear = ((seen < SMALLEST_SEGMENT * instance.size) | (seen < LEAST_VISIBLE * drawn))[
             instance
@@ -354,11 +355,11 @@ class Street:
         mean, drift, period = self.light
         noise = np.random.default_rng([self.grain, index]).normal(0, 4, image.shape)
         image *= self.tint * (mean + drift * np.sin(2 * np.pi * index / period))
-        return np.clip(image + noise, 0, 255).astype(np.uint8), semantic, instance
+        return np.clip(image + noise, 0, 255).astype(np.uint8), semantic, instance, depth
 
-    def _surroundings(self, index: int) -> Tuple[np.ndarray, np.ndarray]:
-        """Sky, skyline, ground and facades: image, (H, W, 3) float32 RGB, and train ids, (H, W)
-        uint8."""
+    def _surroundings(self, index: int) -> Tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Sky, skyline, ground and facades: image, (H, W, 3) float32 RGB, train ids, (H, W) uint8,
+        and depth, (H, W) float32, metres, 0 in the sky."""
         pan, travelled = self.camera(index)
         rows, cols = np.mgrid[: self.height, : self.width].astype(np.float32)
         across, down = (
@@ -380,6 +381,7 @@ class Street:
             + 14 * self.noise[rows[far].astype(int) % 256, angle[far]][:, None]
         )
         ground = np.where(down > 0, CAMERA_HEIGHT / np.maximum(down, 1e-6), np.inf)
+        distance = np.where(far, np.minimum(ground, FAR), 0).astype(np.float32)
         self._paint_ground(
             image, semantic, np.minimum(ground, FAR) * across, ground + travelled, ground < FAR
         )
@@ -387,7 +389,7 @@ class Street:
             outward = np.maximum(across * (2 * side - 1), 1e-6)
             depth = self.walls[side] / outward
             up = CAMERA_HEIGHT - down * depth
-            self._paint_facades(
+            solid = self._paint_facades(
                 image,
                 semantic,
                 self.facades[side],
@@ -396,7 +398,8 @@ class Street:
                 up,
                 depth < np.minimum(ground, FAR),
             )
-        return image, semantic
+            distance[solid] = depth[solid]
+        return image, semantic, distance
 
     def _paint_ground(self, image, semantic, x, z, hit) -> None:
         """Road with markings, sidewalks and what grows beyond; `x`, `z`: the place that each pixel
@@ -420,9 +423,9 @@ class Street:
         image[hit] = colour + grain[:, None]
         semantic[hit] = np.where(road, ID['road'], np.where(paved, ID['sidewalk'], ID['terrain']))
 
-    def _paint_facades(self, image, semantic, facades, depth, travelled, up, hit) -> None:
+    def _paint_facades(self, image, semantic, facades, depth, travelled, up, hit):
         """One side's buildings and hedges; `up`: height over ground at which each pixel meets
-        them."""
+        them. Returns rows and columns of their pixels."""
         z = depth[hit] + travelled
         up, piece = up[hit], (z / FACADE).astype(int) % len(facades['label'])
         label = facades['label'][piece]
@@ -449,8 +452,9 @@ class Street:
         colour[window] = np.where(lit[window, None], (196, 200, 196), (58, 70, 84))
         rows, cols = (axis[solid] for axis in np.nonzero(hit))
         image[rows, cols], semantic[rows, cols] = colour[solid], label[solid]
+        return rows, cols
 
-    def _draw(self, actor: Actor, index: int, image, semantic, instance) -> int:
+    def _draw(self, actor: Actor, index: int, image, semantic, instance, depth) -> int:
         """Draw an actor and its shadow over what lies behind it, in place; returns the number of
         its pixels."""
         pan, travelled = self.camera(index)
@@ -493,6 +497,7 @@ class Street:
             classes[solid],
             actor.instance,
         )
+        depth[area][solid] = z - travelled
         return int(solid.sum())
 
 
@@ -594,7 +599,7 @@ def toy_files(folder: Path, arguments: Dict) -> List[Path]:
         for split in SEQUENCES
         for sequence, frames in frame_numbers(split, arguments).items()
         for frame in frames
-        for kind in ('leftImg8bit', 'panoptic')
+        for kind in ('leftImg8bit', 'panoptic', 'depth')
     ]
 
 
@@ -618,10 +623,11 @@ def write_sequence(
     sequence, frames = piece
     street = Street(np.random.default_rng([seed, sequence]), len(frames), size)
     for index, frame in enumerate(frames):
-        image, semantic, instance = street.frame(index)
+        image, semantic, instance, depth = street.frame(index)
         name = frame_name(sequence, frame)
         write_png(folder / f'{name}_leftImg8bit.png', np.ascontiguousarray(image[..., ::-1]))
         write_panoptic(folder / f'{name}_panoptic.png', semantic, instance)
+        write_depth(folder / f'{name}_depth.png', depth)
 
 
 def main() -> None:

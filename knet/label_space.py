@@ -6,7 +6,7 @@ id, T..T+S-1 the stuff classes likewise.
 """
 
 import operator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Callable, Iterable, Optional, Tuple, TypeVar
 
 import numpy as np
@@ -159,6 +159,56 @@ STEP = LabelSpace(
 )
 """KITTI-STEP, Cityscapes-STEP, Waymo in STEP layout and the toy set: the 19 Cityscapes train ids,
 people and cars are things."""
+
+CITYSCAPES = replace(STEP, thing_ids=(11, 12, 13, 14, 15, 16, 17, 18))
+"""Cityscapes-DVPS: the same classes, of which all people and vehicles are things."""
+
+SEMKITTI = LabelSpace(
+    classes=(
+        'car',
+        'bicycle',
+        'motorcycle',
+        'truck',
+        'other-vehicle',
+        'person',
+        'bicyclist',
+        'motorcyclist',
+        'road',
+        'parking',
+        'sidewalk',
+        'other-ground',
+        'building',
+        'fence',
+        'vegetation',
+        'trunk',
+        'terrain',
+        'pole',
+        'traffic-sign',
+    ),
+    thing_ids=(0, 1, 2, 3, 4, 5, 6, 7),
+    palette=(
+        (0, 0, 142),
+        (119, 11, 32),
+        (0, 0, 230),
+        (0, 0, 70),
+        (0, 60, 100),
+        (220, 20, 60),
+        (255, 0, 0),
+        (180, 0, 0),
+        (128, 64, 128),
+        (250, 170, 160),
+        (244, 35, 232),
+        (81, 0, 81),
+        (70, 70, 70),
+        (190, 153, 153),
+        (107, 142, 35),
+        (135, 60, 0),
+        (152, 251, 152),
+        (153, 153, 153),
+        (220, 220, 0),
+    ),
+)
+"""SemKITTI-DVPS: the 19 classes of SemanticKITTI."""
 
 WAYMO = LabelSpace(
     classes=(

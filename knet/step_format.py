@@ -5,7 +5,8 @@
     <split>/<name>_depth.png         uint16, metres * 256 (optional)
 
 where <name> is {sequence:06d}_{frame:06d}. An instance id of 0 means stuff, or a crowd of things.
-Predictions use the same encoding in `panoptic/<sequence>/<name>.png`.
+Predictions use the same encoding in `panoptic/<sequence>/<name>.png` and
+`depth/<sequence>/<name>.png`.
 """
 
 import contextlib
@@ -24,6 +25,8 @@ from knet.errors import InputError
 from knet.files import write_bytes
 
 MAX_INSTANCE_ID = 65535
+DEPTH_UNITS = 256
+"""Of depth on disk, to a metre."""
 PNG_BEGIN, PNG_END = b'\x89PNG', b'IEND\xaeB`\x82'
 JPEG_BEGIN, JPEG_END = b'\xff\xd8', b'\xff\xd9'
 # Label maps in this form are read twice as fast as with OpenCV's defaults, and written as fast;
@@ -255,3 +258,35 @@ def write_panoptic(path, semantic: np.ndarray, instance: np.ndarray) -> None:
     write_png(
         path, np.dstack([instance & 255, instance >> 8, semantic]).astype(np.uint8), LABEL_PNG
     )
+
+
+def read_depth(path) -> np.ndarray:
+    """Read a depth map.
+
+    Returns:
+        (H, W), float32, metres, 0 = no label.
+
+    Raises:
+        InputError: missing, unreadable, or not 16 bit of one channel.
+    """
+    values = read_png(path)
+    if values.ndim != 2 or values.dtype != np.uint16:
+        raise InputError(
+            f'{path} is {values.dtype} of shape {values.shape}, not a 16-bit map (metres * '
+            f'{DEPTH_UNITS}, 0 = no label)'
+        )
+    return values.astype(np.float32) / DEPTH_UNITS
+
+
+def encode_depth(depth: np.ndarray) -> np.ndarray:
+    """Metres as files and the metrics have them, uint16: times 256, rounded; at most 255.99 m."""
+    return np.rint(depth * DEPTH_UNITS).clip(0, 65535).astype(np.uint16)
+
+
+def write_depth(path, depth: np.ndarray) -> None:
+    """Write a depth map, (H, W), metres, 0 = no label (see `read_depth`).
+
+    Raises:
+        InputError: the file cannot be written.
+    """
+    write_png(path, encode_depth(depth), LABEL_PNG)

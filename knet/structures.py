@@ -74,10 +74,12 @@ class FrameTargets:
     Attributes:
         objects: Its things.
         semantic: (H, W), uint8, model classes, `VOID` = unlabelled.
+        depth: (H, W), float32, metres, 0 = no label; None where none was asked for.
     """
 
     objects: Objects
     semantic: Tensor
+    depth: Optional[Tensor] = None
 
 
 @dataclass
@@ -142,7 +144,14 @@ class FrameBatch:
                 objects = dataclasses.replace(
                     frame.targets.objects, masks=pad(frame.targets.objects.masks)
                 )
-                targets.append(FrameTargets(objects, pad(frame.targets.semantic, VOID)))
+                depth = frame.targets.depth
+                targets.append(
+                    FrameTargets(
+                        objects,
+                        pad(frame.targets.semantic, VOID),
+                        None if depth is None else pad(depth),
+                    )
+                )
         images = torch.stack([pad(frame.image) for frame in frames])
         return cls(images, targets, [frame.name for frame in frames])
 
@@ -181,7 +190,8 @@ class FrameResult:
         segments: What the maps are made of.
         segment_map: (H, W), int32: 0 = no segment (`semantic` has the most likely stuff there), k =
             row k - 1 of `segments`; it tells things without a track apart.
-        outputs: By name, what branches beside classes and masks say of each segment, (n, ...).
+        outputs: By name, what branches beside classes and masks say: of each segment, (n, ...), or
+            of each pixel, as `depth` does: (H, W), float32, metres.
     """
 
     semantic: np.ndarray

@@ -8,12 +8,14 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, Dict, List, Optional, Sequence, Tuple
 
+import numpy as np
 from tqdm import tqdm
 
 from knet.data.base import DatasetInfo, FrameRecord, SegmentationDataset
 from knet.data.layouts import StepLayout
 from knet.errors import InputError
 from knet.evaluation import (
+    DepthOptions,
     ImagePanopticEvaluator,
     Protocol,
     VideoPanopticEvaluator,
@@ -21,7 +23,13 @@ from knet.evaluation import (
     format_table,
 )
 from knet.evaluation.protocol import get_protocol
-from knet.step_format import read_panoptic, write_panoptic
+from knet.step_format import (
+    encode_depth,
+    read_depth,
+    read_panoptic,
+    write_depth,
+    write_panoptic,
+)
 from knet.structures import FrameResult
 
 
@@ -45,9 +53,11 @@ class Task:
         return results / 'panoptic' / record.folder / f'{record.name}.png'
 
     def write(self, results: Path, record: FrameRecord, result: FrameResult) -> None:
-        """Write the result of a frame, in STEP encoding."""
+        """Write the result of a frame, in STEP encoding, with depth where the model has it."""
         path = self.prediction_file(results, record)
         write_panoptic(path, result.semantic, result.instance)
+        if 'depth' in result.outputs:
+            write_depth(depth_file(results, record), result.outputs['depth'])
 
     def evaluate(self, results: Path, dataset: SegmentationDataset) -> Dict[str, Any]:
         """Measure predictions that `write` wrote against the ground truth of a data set.
@@ -88,17 +98,27 @@ class VideoPanoptic(Task):
 
     name = 'video_panoptic'
     num_references = 1
-    metrics = ('STQ', 'VPQ')
+    metrics: Tuple[str, ...] = ('STQ', 'VPQ')
     makes_videos = True
 
     def evaluate(self, results: Path, dataset: SegmentationDataset) -> Dict[str, Any]:
         self.check_truth(dataset)
-        evaluator = VideoPanopticEvaluator(_protocol(dataset.info))
+        evaluator = self._evaluator(dataset.info)
         for record in tqdm(dataset.records, desc='evaluating', unit='frame', disable=None):
             truth = dataset.read_truth(record)
             prediction = read_panoptic(self.prediction_file(results, record))
-            evaluator.add_frame(record.sequence, record.frame, *truth, *prediction)
+            depths = self._read_depths(results, record, dataset)
+            evaluator.add_frame(record.sequence, record.frame, *truth, *prediction, **depths)
         return evaluator.result()
+
+    def _evaluator(self, info: DatasetInfo) -> VideoPanopticEvaluator:
+        return VideoPanopticEvaluator(_protocol(info), info.window_sizes)
+
+    def _read_depths(
+        self, results: Path, record: FrameRecord, dataset: SegmentationDataset
+    ) -> Dict[str, np.ndarray]:
+        """True and predicted depth of a frame, as `VideoPanopticEvaluator.add_frame` takes them."""
+        return {}
 
     def format(self, figures: Dict[str, Any], metrics: Sequence[str] = ()) -> str:
         return format_table(figures, [name.lower() for name in metrics or self.metrics])
@@ -124,7 +144,7 @@ class ImagePanoptic(Task):
 
     name = 'image_panoptic'
     num_references = 0
-    metrics = ('PQ',)
+    metrics: Tuple[str, ...] = ('PQ',)
     makes_videos = False
 
     def evaluate(self, results: Path, dataset: SegmentationDataset) -> Dict[str, Any]:
@@ -142,6 +162,74 @@ class ImagePanoptic(Task):
         return {name: figures[name] for name in ('PQ', 'SQ', 'RQ', 'mIoU')}
 
 
+class VideoDepth(VideoPanoptic):
+    """Depth-aware video panoptic segmentation: DSTQ, DVPQ and measures of depth too."""
+
+    name = 'video_depth'
+    metrics: Tuple[str, ...] = ('STQ', 'VPQ', 'DSTQ', 'DVPQ', 'DEPTH')
+
+    def check_truth(self, dataset: SegmentationDataset) -> None:
+        super().check_truth(dataset)
+        for record in dataset.records:
+            if record.depth is None:
+                raise InputError(f'{record.image} has no depth; the split cannot be evaluated')
+
+    def _evaluator(self, info: DatasetInfo) -> VideoPanopticEvaluator:
+        return VideoPanopticEvaluator(_protocol(info), info.window_sizes, DepthOptions())
+
+    def _read_depths(
+        self, results: Path, record: FrameRecord, dataset: SegmentationDataset
+    ) -> Dict[str, np.ndarray]:
+        maps = dict(
+            gt_depth=dataset.read_depth(record), pred_depth=read_depth(depth_file(results, record))
+        )
+        return {name: encode_depth(depth) for name, depth in maps.items()}
+
+    def summary(self, figures: Dict[str, Any]) -> Dict[str, Optional[float]]:
+        return {
+            **super().summary(figures),
+            'DSTQ': figures['dstq']['DSTQ'],
+            'DVPQ': figures['dvpq']['DVPQ'],
+            'abs_rel': figures['depth']['abs_rel'],
+        }
+
+    def next_commands(self, results: Path, dataset: SegmentationDataset) -> List[str]:
+        commands = super().next_commands(results, dataset)
+        return [line + ' --depth' * ('tools/eval_' in line) for line in commands]
+
+
+class ImageDepth(VideoDepth):
+    """Depth-aware panoptic segmentation of images, or of the frames of videos one by one: as for
+    videos, over windows of one frame; there are no tracks."""
+
+    name = 'image_depth'
+    num_references = 0
+    metrics: Tuple[str, ...] = ('VPQ', 'DVPQ', 'DEPTH')
+    makes_videos = False
+
+    def _evaluator(self, info: DatasetInfo) -> VideoPanopticEvaluator:
+        return VideoPanopticEvaluator(_protocol(info), (1,), DepthOptions())
+
+    def summary(self, figures: Dict[str, Any]) -> Dict[str, Optional[float]]:
+        return {
+            'PQ': figures['vpq']['VPQ'],
+            'DPQ': figures['dvpq']['DVPQ'],
+            'abs_rel': figures['depth']['abs_rel'],
+        }
+
+    def next_commands(self, results: Path, dataset: SegmentationDataset) -> List[str]:
+        return [
+            line + ' --window-size 1'
+            for line in super().next_commands(results, dataset)
+            if 'tools/eval_dvpq' in line
+        ]
+
+
+def depth_file(results: Path, record: FrameRecord) -> Path:
+    """Where the predicted depth of a frame lies below a folder of results."""
+    return results / 'depth' / record.folder / f'{record.name}.png'
+
+
 def _protocol(info: DatasetInfo) -> Protocol:
     """Rules by which a data set is evaluated."""
     if info.protocol is not None:
@@ -149,7 +237,8 @@ def _protocol(info: DatasetInfo) -> Protocol:
     return Protocol(info.name, info.label_space, tube_ids=info.label_space.thing_ids)
 
 
-TASKS: Dict[str, Task] = {task.name: task for task in (VideoPanoptic(), ImagePanoptic())}
+TASK_LIST = (VideoPanoptic(), ImagePanoptic(), VideoDepth(), ImageDepth())
+TASKS: Dict[str, Task] = {task.name: task for task in TASK_LIST}
 
 
 def find_task(name: Optional[str]) -> Task:

@@ -11,6 +11,7 @@ import zlib
 from pathlib import Path
 
 import numpy as np
+import pytest
 import torch
 from PIL import Image
 
@@ -19,8 +20,8 @@ from knet.data import SegmentationDataset, find_dataset
 from knet.data.loaders import collate
 from knet.data.transforms import TestTransform
 from knet.models.checkpoint import published_name, published_state_dict
-from knet.step_format import write_panoptic
-from knet.structures import to_device
+from knet.step_format import write_depth, write_panoptic
+from knet.structures import Frame, to_device
 
 FOLDER = Path(__file__).parent / 'fixtures' / 'reference'
 CONFIGS = Path(__file__).parents[1] / 'configs' / 'det'
@@ -101,7 +102,14 @@ def published_module(model, name):
     raise KeyError(name)
 
 
-def training_batch(root, seed, device='cpu'):
+def depth_target(frame, seed, shape=INPUT_SHAPE):
+    """Depth of the key frame (0) or the reference frame (1), metres, 0 = no label."""
+    y, x = np.mgrid[: shape[0], : shape[1]]
+    depth = np.minimum(2 + (3 * x + 5 * y + 11 * frame + seed) % 160 / 2, 80)
+    return np.where((x + 2 * y + frame + seed) % 7 == 0, 0, depth).astype(np.float32)
+
+
+def training_batch(root, seed, device='cpu', data_set='kitti_step', with_depth=False):
     """What the loader gives of a key and a reference frame (and of the two in reverse), with the
     reference images in it.
 
@@ -119,14 +127,18 @@ def training_batch(root, seed, device='cpu'):
             ids[mask > 0] = number % 1000
         write_panoptic(folder / f'000000_{frame:06d}_panoptic.png', semantic, ids)
         Image.new('RGB', INPUT_SHAPE[::-1]).save(folder / f'000000_{frame:06d}_leftImg8bit.png')
+        if with_depth:
+            write_depth(folder / f'000000_{frame:06d}_depth.png', depth_target(frame, seed))
     # two frames: each is the other's only possible reference
+    info = find_dataset(data_set)
     dataset = SegmentationDataset(
-        find_dataset('kitti_step'),
+        info,
         'train',
-        TestTransform(2),
+        TestTransform(len(info.label_space.thing_ids)),
         root,
         num_references=1,
         with_truth=True,
+        with_depth=with_depth,
     )
     key_frames, references = to_device(collate([dataset[0], dataset[1]]), device)
     key_frames.images = frames(seed, 2).to(device)
@@ -137,3 +149,65 @@ def training_batch(root, seed, device='cpu'):
 def first(batch):
     """The first frame of a batch alone."""
     return type(batch)(batch.images[:1], batch.targets[:1])
+
+
+def run_frames(model, expected, results=None):
+    """Outputs of the hooked submodules over the frames: name → call → list of arrays; `results`
+    gets the results of the frames."""
+    results = [] if results is None else results
+    calls = {name: [] for name in expected['modules']}
+    handles = []
+    for name in calls:
+
+        def keep(module, inputs, output, name=name):
+            outputs = output if isinstance(output, (tuple, list)) else [output]
+            calls[name].append([tensor.detach().cpu().numpy() for tensor in outputs])
+
+        handles.append(published_module(model, name).register_forward_hook(keep))
+    model.eval()
+    device, state = next(model.parameters()).device, model.new_state()
+    for image in frames(expected['seed'], expected['frames']).to(device):
+        result, state = model.step(Frame(image, IMG_SIZE, IMG_SIZE), state)
+        results.append(result)
+    for handle in handles:
+        handle.remove()
+    return calls
+
+
+def assert_outputs_match(calls, expected):
+    for name, want in expected['modules'].items():
+        got = calls[name]
+        if name.endswith('feat_transform') and len(want) > len(got):
+            want = (
+                want[:2] + want[3::2]
+            )  # the published code runs this layer once more per frame and does not use the result
+        assert len(got) == len(want), name
+        for call, (outputs, references) in enumerate(zip(got, want)):
+            for output, numbers in zip(outputs, references):
+                # the published kernels have an axis for the pixels of a kernel, of length one
+                assert [n for n in output.shape if n > 1] == [
+                    n for n in numbers['shape'] if n > 1
+                ], name
+                deviation = (
+                    np.abs(sample(output) - np.array(numbers['at'], np.float32)).max()
+                    / numbers['std']
+                )
+                assert deviation < 1e-3, (name, call, deviation)
+
+
+def assert_training_step_matches(model, losses, expected):
+    for name, value in expected['losses'].items():
+        assert losses[name].item() == pytest.approx(value, rel=1e-4), name
+    assert set(losses) == set(expected['losses'])
+    total = sum(value for name, value in losses.items() if 'loss' in name)
+    assert total.item() == pytest.approx(expected['total'], rel=1e-4)
+    model.zero_grad()
+    total.backward()
+    gradients = {published_name(name): parameter for name, parameter in model.named_parameters()}
+    for name, value in expected['grad_norms'].items():
+        assert gradients[name].grad.norm().item() == pytest.approx(value, rel=1e-3), name
+    assert [
+        name
+        for name, parameter in model.named_parameters()
+        if parameter.requires_grad and parameter.grad is None
+    ] == []

@@ -28,9 +28,9 @@ from knet.structures import Frame, FrameResult
 from knet.tasks import Task
 from knet.visualization import SequenceRenderer
 
-CONTENTS = ('panoptic', 'metrics.json')
+CONTENTS = ('panoptic', 'depth', 'metrics.json')
 """What tests write into a folder of results."""
-NAMES = re.compile(r'panoptic/[^/]+/[^/]+\.png|metrics\.json')
+NAMES = re.compile(r'(panoptic|depth)/[^/]+/[^/]+\.png|metrics\.json')
 """Names of the files."""
 WAITING = 8
 """Results that may wait to be written."""

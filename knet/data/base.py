@@ -17,7 +17,7 @@ from torch.utils.data import Dataset
 from knet.data.transforms import LoadedFrame, Transform
 from knet.errors import InputError
 from knet.label_space import LabelSpace
-from knet.step_format import MAX_INSTANCE_ID, read_png
+from knet.step_format import MAX_INSTANCE_ID, read_depth, read_png
 from knet.structures import Frame
 
 
@@ -44,6 +44,7 @@ class FrameRecord:
         folder, name: Of what is written about the frame.
         image: Path of the image, None where it is missing.
         truth: Paths of the ground truth, empty where there is none.
+        depth: Path of the depth, see `knet.step_format.read_depth`; None where there is none.
     """
 
     sequence: Union[int, str]
@@ -52,6 +53,7 @@ class FrameRecord:
     name: str
     image: Optional[Path]
     truth: Tuple[Path, ...] = ()
+    depth: Optional[Path] = None
 
     def __str__(self) -> str:
         return f'sequence {self.sequence}, frame {self.frame}'
@@ -112,6 +114,7 @@ class DatasetInfo:
         protocol: By which rules it is evaluated, a name of `knet.evaluation.protocol`; None: the
             rules of STEP for the classes of `label_space`.
         fps: Frames per second, of the videos that are drawn.
+        window_sizes: Frames per window of VPQ.
     """
 
     name: str
@@ -120,6 +123,7 @@ class DatasetInfo:
     root: str
     protocol: Optional[str] = None
     fps: int = 10
+    window_sizes: Tuple[int, ...] = (1, 2, 3, 4)
 
 
 class SegmentationDataset(Dataset):
@@ -138,6 +142,7 @@ class SegmentationDataset(Dataset):
         num_references: Reference frames of an item, 0 or 1.
         ref_offsets: Offsets of the reference frame.
         with_truth: Whether items have ground truth (training).
+        with_depth: Whether the ground truth of items has depth.
         repeat: How often an epoch goes through the frames.
 
     Raises:
@@ -154,6 +159,7 @@ class SegmentationDataset(Dataset):
         num_references: int = 0,
         ref_offsets: Sequence[int] = (-2, -1, 1, 2),
         with_truth: bool = False,
+        with_depth: bool = False,
         repeat: int = 1,
     ):
         check_integers(ref_offsets=ref_offsets)
@@ -166,6 +172,7 @@ class SegmentationDataset(Dataset):
         self.num_references = num_references
         self.ref_offsets = tuple(ref_offsets)
         self.with_truth = with_truth
+        self.with_depth = with_depth
         self.repeat = repeat
         root = Path(root or info.root)
         self.folder = info.layout.folder(root, split)
@@ -190,6 +197,11 @@ class SegmentationDataset(Dataset):
             if self.with_truth and not record.truth:
                 raise InputError(
                     f'{self.folder}: {record} has an image but no map; {layout.truth_hint}'
+                )
+            if self.with_depth and record.depth is None:
+                raise InputError(
+                    f'{self.folder}: {record} has no depth, which this config trains; expected '
+                    f'{record.name}_depth.png'
                 )
 
     def __len__(self) -> int:
@@ -239,11 +251,22 @@ class SegmentationDataset(Dataset):
                     f'{record.truth[-1]} holds instance ids outside 0..{MAX_INSTANCE_ID}; {record}'
                 )
             frame.instance = instance.astype(np.uint16)
+        if self.with_depth:
+            frame.depth = self.read_depth(record)
+            if frame.depth.shape != image.shape[:2]:
+                raise InputError(
+                    f'{record.depth} has the size {frame.depth.shape}, its image '
+                    f'{image.shape[:2]} (height, width); {record}'
+                )
         return frame
 
     def read_truth(self, record: FrameRecord) -> Tuple[np.ndarray, np.ndarray]:
         """Ground truth of a frame, see `Layout.read_truth`."""
         return self.info.layout.read_truth(record, self.label_space)
+
+    def read_depth(self, record: FrameRecord) -> np.ndarray:
+        """Depth of a frame, (H, W), float32, metres, 0 = no label."""
+        return read_depth(record.depth)
 
 
 def _common_stream() -> np.random.Generator:

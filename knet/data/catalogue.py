@@ -11,7 +11,7 @@ from typing import Dict, List
 from knet.data.base import DatasetInfo
 from knet.data.layouts import CityscapesLayout, StepLayout
 from knet.errors import InputError
-from knet.label_space import STEP
+from knet.label_space import CITYSCAPES, SEMKITTI, STEP
 
 _CATALOGUE: Dict[str, DatasetInfo] = {}
 
@@ -69,3 +69,15 @@ register_dataset(
     DatasetInfo('waymo_step', STEP, StepLayout(), 'data/waymo-step-5-cameras', protocol='step')
 )
 register_dataset(DatasetInfo('toy_step', STEP, StepLayout(), 'data/toy_step', protocol='step'))
+register_dataset(
+    DatasetInfo('cityscapes_dvps', CITYSCAPES, StepLayout(), 'data/cityscapes-dvps', fps=3)
+)
+register_dataset(
+    DatasetInfo(
+        'semkitti_dvps',
+        SEMKITTI,
+        StepLayout(),
+        'data/semkitti-dvps',
+        window_sizes=(1, 5, 10, 20),
+    )
+)

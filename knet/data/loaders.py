@@ -20,7 +20,7 @@ from knet.errors import InputError
 from knet.parallel import allow_open_files, end_with_parent, keep_freed_memory
 from knet.structures import Frame, FrameBatch, largest_size
 
-TRANSFORM_KEYS = ('scale', 'ratio_range', 'crop_size', 'flip_ratio')
+TRANSFORM_KEYS = ('scale', 'ratio_range', 'crop_size', 'flip_ratio', 'clip_depth')
 
 
 def build_train_dataset(data: Dict[str, Any], num_references: int) -> SegmentationDataset:
@@ -28,8 +28,8 @@ def build_train_dataset(data: Dict[str, Any], num_references: int) -> Segmentati
 
     Args:
         data: `cfg.data`: `name` and `root` of the set, and `train`: `split`, `repeat`,
-            `ref_offsets` (see `SegmentationDataset`), `scale`, `ratio_range`, `crop_size`,
-            `flip_ratio` (see `TrainTransform`).
+            `ref_offsets`, `with_depth` (see `SegmentationDataset`), `scale`, `ratio_range`,
+            `crop_size`, `flip_ratio`, `clip_depth` (see `TrainTransform`).
         num_references: Reference frames of an item.
     """
     info, part = find_dataset(data['name']), dict(data['train'])

@@ -38,6 +38,7 @@ class LoadedFrame:
         image: (H, W, 3), uint8 BGR.
         semantic: (H, W), uint8, model classes, 255 = unlabelled; None in testing.
         instance: (H, W), uint16, instance ids, 0 = crowd or stuff; None in testing.
+        depth: (H, W), float32, metres, 0 = no label; None where none is asked for.
         name: Where the frame comes from, for messages.
         original_size: (height, width) before any transform.
         flipped: Whether it was turned left to right.
@@ -46,6 +47,7 @@ class LoadedFrame:
     image: np.ndarray
     semantic: Optional[np.ndarray] = None
     instance: Optional[np.ndarray] = None
+    depth: Optional[np.ndarray] = None
     name: str = ''
     original_size: Tuple[int, int] = (0, 0)
     flipped: bool = False
@@ -55,11 +57,13 @@ class LoadedFrame:
         image: Callable[[np.ndarray], np.ndarray],
         maps: Optional[Callable[[np.ndarray], np.ndarray]] = None,
     ) -> None:
-        """Apply a function to the image, and the same or another one to both maps."""
+        """Apply a function to the image, and the same or another one to the maps."""
         self.image = image(self.image)
         if self.semantic is not None and self.instance is not None:
             self.semantic = (maps or image)(self.semantic)
             self.instance = (maps or image)(self.instance)
+        if self.depth is not None:
+            self.depth = (maps or image)(self.depth)
 
 
 Transform = Callable[[List[LoadedFrame], np.random.Generator], List[Frame]]
@@ -93,6 +97,9 @@ class TrainTransform:
         ratio_range: Minimum and maximum ratio of the resize.
         crop_size: (height, width) of the crop; smaller frames stay whole.
         flip_ratio: Probability of a flip.
+        clip_depth: Depth beyond it is set to it before the resize. None: it stays, and losses leave
+            out what lies beyond their own range. (With 80, as published by PolyphonicFormer, what
+            is far away becomes a label of 80 m divided by the ratio.)
 
     Raises:
         InputError: an argument has another type or range.
@@ -105,12 +112,16 @@ class TrainTransform:
         ratio_range: Tuple[float, float],
         crop_size: Tuple[int, int],
         flip_ratio: float = 0.5,
+        clip_depth: Optional[float] = None,
     ):
         check_positive(scale=scale, ratio_range=ratio_range, crop_size=crop_size)
         if ratio_range[0] > ratio_range[1]:
             raise InputError(f'ratio_range must be (minimum, maximum), got {ratio_range!r}')
         if not isinstance(flip_ratio, (int, float)) or not 0 <= flip_ratio <= 1:
             raise InputError(f'flip_ratio must be a number from 0 to 1, got {flip_ratio!r}')
+        if clip_depth is not None and not (isinstance(clip_depth, (int, float)) and clip_depth > 0):
+            raise InputError(f'clip_depth must be a number of metres over 0, got {clip_depth!r}')
+        self.clip_depth = clip_depth
         self.num_thing_classes = num_thing_classes
         self.scale = scale
         self.ratio_range = ratio_range
@@ -118,6 +129,9 @@ class TrainTransform:
         self.flip_ratio = flip_ratio
 
     def __call__(self, frames: List[LoadedFrame], rng: np.random.Generator) -> List[Frame]:
+        for frame in frames:
+            if frame.depth is not None and self.clip_depth is not None:
+                frame.depth = np.minimum(frame.depth, np.float32(self.clip_depth))
         random_resize(frames, rng, self.scale, self.ratio_range)
         random_flip(frames, rng, self.flip_ratio)
         random_crop(frames, rng, self.crop_size)
@@ -138,14 +152,21 @@ def random_resize(
     scale: Sequence[int],
     ratio_range: Tuple[float, float],
 ) -> None:
-    """Resize all frames to fit in `scale` (width, height) times a random ratio, aspect kept."""
+    """Resize all frames to fit in `scale` (width, height) times a random ratio, aspect kept.
+
+    Depth is divided by the ratio: what is larger looks nearer.
+    """
     ratio = rng.uniform(*ratio_range)
     box = tuple(int(side * ratio) for side in scale)
     for frame in frames:
+        size = frame.image.shape[:2]
         frame.change(
             lambda image: mmcv.imrescale(image, box),
             lambda values: mmcv.imrescale(values, box, interpolation='nearest'),
         )
+        if frame.depth is not None:
+            factors = [new / old for new, old in zip(frame.image.shape, size)]
+            frame.depth = frame.depth / np.float32(np.mean(factors))
 
 
 def random_flip(frames: Sequence[LoadedFrame], rng: np.random.Generator, ratio: float) -> None:
@@ -179,6 +200,8 @@ def finish(frame: LoadedFrame, num_thing_classes: int) -> Frame:
         objects = objects_of_maps(semantic, instance, num_thing_classes)
         # crowd keeps its class in the map; the heads read only stuff classes off it
         targets = FrameTargets(objects, torch.from_numpy(np.ascontiguousarray(semantic)))
+        if frame.depth is not None:
+            targets.depth = torch.from_numpy(mmcv.impad(frame.depth, shape=shape, pad_val=0))
     return Frame(
         image=torch.from_numpy(normalize(frame.image, shape)),
         size=(height, width),

@@ -6,7 +6,13 @@ from typing import Dict, NamedTuple, Optional, Sequence, Tuple, Union
 import numpy as np
 
 from knet.errors import InputError
-from knet.evaluation.depth import DepthOptions, count_depth_inliers, depth_bins, resize_nearest
+from knet.evaluation.depth import (
+    DepthOptions,
+    count_depth_inliers,
+    depth_bins,
+    measure_depth,
+    resize_nearest,
+)
 from knet.evaluation.histogram import (
     INSTANCE_BITS,
     MAX_INSTANCE,
@@ -124,15 +130,16 @@ class VideoPanopticEvaluator:
         gt, depth = maps.gt, self.settings.depth
         if maps.tracked is not None:
             gt = np.where(maps.tracked, gt, gt >> INSTANCE_BITS << INSTANCE_BITS)
-        inliers, total, bins = np.zeros(0, np.int64), 0, None
+        inliers, total, bins, measures = np.zeros(0, np.int64), 0, None, np.zeros(0)
         if depth and maps.gt_depth is not None and maps.pred_depth is not None:
             pred_depth = resize_nearest(maps.pred_depth, gt.shape)
             inliers, total = count_depth_inliers(pred_depth, maps.gt_depth, depth.thresholds)
             bins = depth_bins(pred_depth, maps.gt_depth, depth.lambdas)
+            measures = measure_depth(pred_depth, maps.gt_depth)
         pairs = joint_histogram(
             gt, maps.pred, maps.coverage if self.settings.weighted else None, bins
         )
-        return FrameCounts(self._to_indices(where, pairs), inliers, total)
+        return FrameCounts(self._to_indices(where, pairs), inliers, total, measures)
 
     def add_counts(self, sequence: SequenceId, frame: int, counts: FrameCounts) -> None:
         """Add a counted frame (see `count`) to its sequence.

@@ -6,6 +6,7 @@ from typing import List, Optional, Sequence, Union
 
 from terminaltables import AsciiTable
 
+from knet.evaluation.depth import DEPTH_MEASURES
 from knet.files import write_bytes
 
 METRICS = ('stq', 'vpq')
@@ -16,17 +17,20 @@ def format_table(result: dict, metrics: Sequence[str] = METRICS) -> str:
 
     Args:
         result: See `knet.evaluation.result`.
-        metrics: Which of 'stq' (with DSTQ where depth was measured) and 'vpq' (with DVPQ) to show.
+        metrics: Which to show: 'stq', 'vpq', and where depth was measured 'dstq', 'dvpq' (each also
+            with the one it is made of) and 'depth' (also with 'dvpq' and 'vpq').
     """
-    tables = []
-    if 'stq' in metrics:
+    tables, wanted = [], set(metrics)
+    if 'stq' in wanted:
         tables += _stq_tables(result)
-        if 'dstq' in result:
-            tables.append(_dstq_table(result))
-    if 'vpq' in metrics:
+    if 'dstq' in result and wanted & {'stq', 'dstq'}:
+        tables.append(_dstq_table(result))
+    if 'vpq' in wanted:
         tables += _vpq_tables(result)
-        if 'dvpq' in result:
-            tables.append(_dvpq_table(result))
+    if 'dvpq' in result and wanted & {'vpq', 'dvpq'}:
+        tables.append(_dvpq_table(result))
+    if 'depth' in result and wanted & {'vpq', 'dvpq', 'depth'}:
+        tables.append(_depth_table(result))
     sizes = f'{result["num_sequences"]} sequences, {result["num_frames"]} frames'
     head = f'protocol {result["protocol"]}: {sizes}, values in percent'
     return '\n\n'.join([head] + tables)
@@ -174,6 +178,22 @@ def _dvpq_table(result: dict) -> str:
         *(_percent(result['dvpq'][key]) for key in ('DVPQ', 'DVPQ_thing', 'DVPQ_stuff')),
     ]
     return _table('DVPQ', ['threshold'] + head, rows, [total])
+
+
+def _depth_table(result: dict) -> str:
+    """Measures of depth alone; these are no percentages."""
+    parts = [*result['sequences'].items(), ('all', result)]
+    rows = [
+        [
+            name,
+            *(
+                '-' if part['depth'][key] is None else f'{part["depth"][key]:.4f}'
+                for key in DEPTH_MEASURES
+            ),
+        ]
+        for name, part in parts
+    ]
+    return _table('Depth (metres and shares)', ['sequence', *DEPTH_MEASURES], rows[:-1], rows[-1:])
 
 
 def _class_name(result: dict, index: int) -> str:

@@ -9,8 +9,10 @@
     dstq: DSTQ, DQ, num_pixels, threshold: t → DSTQ, DQ, inliers          (only with depth)
     dvpq: DVPQ, DVPQ_thing, DVPQ_stuff (means over lambda),
           lambda: value → the same as vpq                                 (only with depth)
+    depth: num_images, and the measures of `knet.evaluation.depth`, means over the images with a
+           depth label                                                    (only with depth)
     sequences: number → num_frames, stq: STQ, AQ, SQ, num_tubes;
-               vpq, dstq, dvpq: like the above, without classes
+               vpq, dstq, dvpq, depth: like the above, without classes
     broken_tracks: the longest ground-truth tubes whose predicted id changes
                    (see `TrackRecorder.broken`), with their sequence
 
@@ -26,6 +28,7 @@ from typing import Any, Dict, Iterable, List, Mapping, Optional, Sequence, Tuple
 
 import numpy as np
 
+from knet.evaluation.depth import DEPTH_MEASURES
 from knet.evaluation.protocol import Protocol
 from knet.evaluation.sequence import MAX_BROKEN_TRACKS, SequenceSummary, Settings
 from knet.evaluation.stq import EPSILON, STQCounts
@@ -84,6 +87,9 @@ def _metrics(settings: Settings, summaries: Sequence[SequenceSummary]) -> dict:
             for name in ('DVPQ', 'DVPQ_thing', 'DVPQ_stuff')
         }
         found['dvpq']['lambda'] = {f'{value:g}': windows for value, windows in by_lambda.items()}
+        number, *sums = _total([summary.depth_measures for summary in summaries]).tolist()
+        means = [value / number if number else None for value in sums]
+        found['depth'] = {'num_images': int(number), **dict(zip(DEPTH_MEASURES, means))}
     return found
 
 

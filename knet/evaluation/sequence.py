@@ -7,7 +7,7 @@ from typing import Dict, List, NamedTuple, Optional, Tuple
 import numpy as np
 
 from knet.errors import InputError
-from knet.evaluation.depth import DepthOptions
+from knet.evaluation.depth import DEPTH_MEASURES, DepthOptions
 from knet.evaluation.histogram import BYTE_MASK, INSTANCE_BITS, Pairs, group_sum
 from knet.evaluation.protocol import Protocol
 from knet.evaluation.stq import STQCounts, count_stq
@@ -73,11 +73,13 @@ class FrameCounts(NamedTuple):
     pairs: Joint histogram, classes as indices of the protocol.
     depth_inliers: Pixels within each depth threshold, shape (T,), int64.
     depth_total: Pixels with a true depth.
+    depth_measures: See `measure_depth`; empty without depth.
     """
 
     pairs: Pairs
     depth_inliers: np.ndarray
     depth_total: int
+    depth_measures: np.ndarray
 
 
 @dataclass
@@ -90,6 +92,7 @@ class SequenceSummary:
         panoptic: Sums of VPQ: None or lambda → window size → sums.
         depth_inliers: Pixels within each depth threshold, shape (T,), int64.
         depth_total: Pixels with a true depth.
+        depth_measures: Sums over frames, see `measure_depth`.
         broken_tracks: See `TrackRecorder.broken`.
     """
 
@@ -98,6 +101,7 @@ class SequenceSummary:
     panoptic: Dict[Optional[float], Dict[int, PanopticCounts]]
     depth_inliers: np.ndarray
     depth_total: int
+    depth_measures: np.ndarray
     broken_tracks: List[dict] = field(repr=False)
 
 
@@ -118,6 +122,7 @@ class SequenceState:
             len(settings.depth.thresholds) if settings.depth else 0, np.int64
         )
         self.depth_total = 0
+        self.depth_measures = np.zeros(1 + len(DEPTH_MEASURES) if settings.depth else 0)
         self._pairs = Pairs(np.zeros(0, np.uint64), np.zeros(0, np.int64))
         self._tail: List[Pairs] = []  # counted frames that later windows still reach back to
         self._new: List[Pairs] = []  # frames not counted yet
@@ -128,6 +133,7 @@ class SequenceState:
         self._new.append(counts.pairs)
         self.depth_inliers += counts.depth_inliers
         self.depth_total += counts.depth_total
+        self.depth_measures += counts.depth_measures
         if len(self._new) == CHUNK:
             self._flush()
 
@@ -141,6 +147,7 @@ class SequenceState:
             self.panoptic,
             self.depth_inliers,
             self.depth_total,
+            self.depth_measures,
             self.tracks.broken(self.frames, MAX_BROKEN_TRACKS),
         )
 

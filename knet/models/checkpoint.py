@@ -38,7 +38,13 @@ _LINKS = {
     'kernel_link.': '_link',
     'kernel_link.attend.': '_link',
 }
+_PATH_LAYERS = ('kernel_update_conv', 'attention', 'attention_norm', 'ffn', 'ffn_norm')
 PUBLISHED_NAMES = {
+    'main.': '',
+    'paths.depth.feat_transform.': 'feat_depth_transform.',
+    **{f'paths.depth.{layer}.': f'{layer}_depth.' for layer in _PATH_LAYERS},
+    'branches.depth.fcs.': 'depth_regs.',
+    'branches.depth.fc_out.': 'fc_depth.',
     'branches.classes.fcs.': 'cls_fcs.',
     'branches.classes.fc_out.': 'fc_cls.',
     'branches.masks.fcs.': 'mask_fcs.',
@@ -52,14 +58,23 @@ PUBLISHED_NAMES = {
     },
 }
 """Names below a stage that differ: ours → the published one."""
-STAGE_PARAMETER = re.compile(r'(roi_head\.mask_head\.\d+\.)(.*)')
+PUBLISHED_HEAD_NAMES = {
+    'paths.depth.convs.': 'depth_convs.',
+    'paths.depth.conv_out.': 'conv_direct_depth.',
+}
+"""Names below the kernel head that differ."""
+PART = re.compile(r'(roi_head\.mask_head\.\d+\.|rpn_head\.)(.*)')
 LINK_LAYERS = r'roi_head\.mask_head\.\d+\.(attention_previous|link_ffn)'
-OWN_PARTS = r'roi_head\.mask_head\.\d+\.(branches|track_link|kernel_link)\.'
-OPTIONAL = re.compile(
-    rf'({LINK_LAYERS}|{OWN_PARTS}|track_head\.|embed_fcs\.|fc_embed\.|neck\.fpn_convs\.[4-9]\.)'
+OWN_PARTS = r'(roi_head\.mask_head\.\d+|rpn_head)\.(branches|paths|track_link|kernel_link)\.'
+DEPTH = (
+    r'roi_head\.mask_head\.\d+\.(feat_depth_transform|depth_regs|fc_depth|\w+_depth)\.'
+    r'|rpn_head\.(depth_convs|conv_direct_depth|localization_fpn\.aux_convs\.[1-9])\.'
 )
-"""Parameters that only some of the models have: links, branches that are not published, tracking
-and the extra FPN levels."""
+OPTIONAL = re.compile(
+    rf'({LINK_LAYERS}|{OWN_PARTS}|{DEPTH}|track_head\.|embed_fcs\.|fc_embed\.|neck\.fpn_convs\.[4-9]\.)'
+)
+"""Parameters that only some of the models have: links, paths and branches that are not published,
+depth, tracking and the extra FPN levels."""
 CLASSIFIER = re.compile(r'backbone\.(fc|head|norm)\.')
 """Parameters of an ImageNet classifier behind the backbone."""
 FORBIDDEN = re.compile(r'(?:GLOBAL|Unsupported class) ([\w.]+)')
@@ -70,9 +85,10 @@ COMPUTED = re.compile(r'.*\.(relative_position_index|attn_mask)')
 
 def published_name(name: str) -> str:
     """Name that a parameter of ours has in files."""
-    match = STAGE_PARAMETER.fullmatch(name)
+    match = PART.fullmatch(name)
     if match:
-        for ours, published in PUBLISHED_NAMES.items():
+        names = PUBLISHED_HEAD_NAMES if match[1] == 'rpn_head.' else PUBLISHED_NAMES
+        for ours, published in names.items():
             if match[2].startswith(ours):
                 return match[1] + published + match[2][len(ours) :]
     return name

@@ -39,7 +39,7 @@ class SigmoidFocalLoss(nn.Module):
             logits: (n, C).
             one_hot: (n, C), 1 for the class of a sample; a row of zeros is no object.
             avg_factor: What the sum is divided by.
-            weight: (n, C), factor of each term.
+            weight: (n, C) or (n, 1), factor of each term.
         """
         loss = sigmoid_focal_loss(logits, one_hot.to(logits.dtype), self.alpha, self.gamma)
         if weight is not None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from functools import partial
+from operator import itemgetter
 from typing import Any, Dict, Iterator, List, Optional, Sequence, Tuple
 
 import numpy as np
@@ -36,6 +38,25 @@ from knet.structures import (
 )
 
 
+@dataclass
+class FrameOutput:
+    """What the network says of a frame.
+
+    Attributes:
+        stage: Output of the last stage, B = 1, float32.
+        levels: FPN levels, each (1, C, H/s, W/s).
+    """
+
+    stage: StageOutput
+    levels: List[Tensor]
+
+
+def grid_of(frame: Frame, logits: Tensor, upsample_stride: int) -> MaskGrid:
+    """Maps of a frame, (M, h, w) logits, as a grid that is read in the frame's original size."""
+    padded = (frame.image.shape[-2], frame.image.shape[-1])
+    return MaskGrid(logits, upsample_stride, padded, frame.size, frame.original_size)
+
+
 @DETECTORS.register_module()
 class KNet(BaseModule):
     """backbone → neck → `rpn_head` (first kernels, masks) → `roi_head` (stages) → panoptic merge.
@@ -48,7 +69,9 @@ class KNet(BaseModule):
         backbone, neck: mmdet configs; the neck's `out_channels` are filled in.
         rpn_head: Config of `ConvKernelHead`.
         roi_head: Config of `KernelIterHead`.
-        train_cfg: `assigner`: config of the matching, for both heads.
+        train_cfg: `assigner`: config of the matching, for both heads; `only_labelled`: whether
+            losses and costs of masks look only at pixels of some mask; `sparse_labels`: see
+            `prepare_targets` (both False by default).
         num_proposals: Number N of thing kernels.
         channels: Channels C of kernels and feature maps.
         test_cfg: Fields of `FusionOptions`.
@@ -74,6 +97,8 @@ class KNet(BaseModule):
         num_things, num_stuff = len(label_space.thing_ids), len(label_space.stuff_ids)
         self.label_space = label_space
         self.kernel_set = KernelSet(num_proposals, num_things, num_stuff, channels)
+        self.only_labelled = train_cfg.get('only_labelled', False)
+        self.sparse_labels = train_cfg.get('sparse_labels', False)
         common = dict(kernel_set=self.kernel_set, assigner=train_cfg['assigner'])
         self.backbone = build_backbone(backbone)
         self.neck = build_neck({**neck, 'out_channels': channels})
@@ -106,7 +131,13 @@ class KNet(BaseModule):
             `loss_rpn_*` of the first masks, `s<stage>_*` of the stages.
         """
         targets = self.prepare_targets(frames)
-        initial = self.rpn_head(self.extract_feat(frames.images))
+        return self.segmentation_losses(self.extract_feat(frames.images), targets)
+
+    def segmentation_losses(
+        self, levels: Sequence[Tensor], targets: Sequence[ImageTargets]
+    ) -> Dict[str, Any]:
+        """Losses of images, see `forward`, from their FPN levels."""
+        initial = self.rpn_head(levels)
         losses, matches = self.rpn_head.loss(initial, targets)
         (num_positive,) = self.roi_head.num_positives(targets)
         outputs = self.roi_head(initial)
@@ -114,8 +145,13 @@ class KNet(BaseModule):
 
     def prepare_targets(self, frames: FrameBatch) -> List[ImageTargets]:
         """Ground truth at the stride of the losses."""
-        stride = self.roi_head.mask_assign_stride
-        return prepare_targets(frames.targets, self.kernel_set.num_thing_classes, stride)
+        return prepare_targets(
+            frames.targets,
+            self.kernel_set.num_thing_classes,
+            self.roi_head.mask_assign_stride,
+            self.only_labelled,
+            self.sparse_labels,
+        )
 
     def new_state(self) -> VideoState:
         """State at the start of a video."""
@@ -152,32 +188,30 @@ class KNet(BaseModule):
                 raise TypeError(f'a frame is expected, not {type(frame).__name__}: prepare_frame')
         results = []
         for frame, output in zip(frames, self.predict(frames, state)):
-            segments, semantic = self.merge(output, frame)
-            ids, state = self.identify(segments, output, state)
+            segments, semantic = self.merge(output.stage, frame)
+            ids, state = self.identify(segments, output, frame, state)
             result = self.make_result(segments, semantic, ids)
-            for name, values in output.predictions.items():
-                if name not in ('classes', 'masks'):
-                    result.outputs[name] = values[0, segments.rows.kernels].float().cpu().numpy()
+            result.outputs = self.describe(segments, output.stage, frame)
             results.append(result)
         return results, state
 
-    def predict(self, frames: Sequence[Frame], state: VideoState) -> Iterator[StageOutput]:
-        """Output of the last stage for each frame, in float32; see `step_clip`."""
+    def predict(self, frames: Sequence[Frame], state: VideoState) -> Iterator[FrameOutput]:
+        """Output for each frame, in float32; see `step_clip`."""
         images = to_device(torch.stack([frame.image for frame in frames]), self.device)
         autocast = partial(
             torch.autocast, images.device.type, self.precision, enabled=self.precision is not None
         )
         with autocast():
-            initial = self.rpn_head(self.extract_feat(images))
-            feats, kernels, masks = self.roi_head.before_last_stage(initial)
+            levels = self.extract_feat(images)
+            inputs = self.roi_head.before_last_stage(self.rpn_head(levels))
         previous = state.kernels
         for row in map(slice, range(len(frames)), range(1, len(frames) + 1)):
             with autocast():
-                own = feats[row], kernels[row], masks[row]
+                own, own_levels = map_tensors(itemgetter(row), (inputs, list(levels)))
                 output = map_tensors(single, self.roi_head.last_stage(own, previous))
             if self.num_references:  # the state that comes of it has these kernels
                 previous = output.kernels
-            yield output
+            yield FrameOutput(output, own_levels)
 
     def merge(self, output: StageOutput, frame: Frame) -> Tuple[Segments, Tensor]:
         """Panoptic merge of a frame.
@@ -192,21 +226,29 @@ class KNet(BaseModule):
         """
         scores = output.predictions['classes'][0].sigmoid()
         chosen = select_kernels(scores, self.kernel_set, self.fusion.max_per_img)
-        masks = MaskGrid(
-            output.predictions['masks'][0, chosen.kernels],
-            self.roi_head.mask_head[-1].branches['masks'].upsample_stride,
-            (frame.image.shape[-2], frame.image.shape[-1]),
-            frame.size,
-            frame.original_size,
-        )
+        stride = self.roi_head.mask_head[-1].branches['masks'].upsample_stride
+        masks = grid_of(frame, output.predictions['masks'][0, chosen.kernels], stride)
         candidates = Candidates(masks, chosen)
         segments = merge(candidates, self.fusion)
         return segments, fill_with_stuff(segments, candidates)
 
+    def describe(
+        self, segments: Segments, output: StageOutput, frame: Frame
+    ) -> Dict[str, np.ndarray]:
+        """What the branches that the merge does not read say of a frame, by name."""
+        return {
+            name: branch.describe(
+                output.predictions[name][0], output.paths, segments, partial(grid_of, frame)
+            )
+            for name, branch in self.roi_head.mask_head[-1].branches.items()
+            if name not in ('classes', 'masks')
+        }
+
     def identify(
         self,
         segments: Segments,
-        output: StageOutput,
+        output: FrameOutput,
+        frame: Frame,
         state: VideoState,
     ) -> Tuple[Tensor, VideoState]:
         """Instance ids of the segments, (n,) (those of stuff are not read), and the next state.

@@ -67,6 +67,18 @@ class MaskGrid:
         values = resize(self.values(index), self.padded_size)[: self.size[0], : self.size[1]]
         return values if self.size == self.original_size else resize(values, self.original_size)
 
+    def lay(self, index: int, region: Tensor, onto: Tensor) -> None:
+        """Write the probabilities of a mask over those of a map, in place.
+
+        Args:
+            index: Which mask.
+            region: (H, W), bool, the pixels to write.
+            onto: (H, W).
+        """
+        cells = self._cells_of(region) if self.scale else None
+        for box, values in self.pieces(index, cells):
+            onto[box] = torch.where(region[box], values, onto[box])
+
     def owners(
         self, weights: Tensor, chosen: Sequence[int], region: Optional[Tensor] = None
     ) -> Tensor:

@@ -1,4 +1,5 @@
-"""Semantic FPN: fuses the FPN levels into one map for localization and one for semantics."""
+"""Semantic FPN: fuses the FPN levels into one map for localization, one for semantics, and others
+for paths of kernels."""
 
 from typing import Dict, Optional, Sequence, Tuple
 
@@ -20,7 +21,7 @@ class SemanticFPNWrapper(BaseModule):
     finer than the output gets there by a stride of 2 in its convolution.
 
     Args:
-        channels: Channels of the FPN levels, of the convolutions and of the two output maps.
+        channels: Channels of the FPN levels, of the convolutions and of the output maps.
         end_level: Last FPN level that is read; levels 0..end_level are.
         upsample_times: How often the last level is upsampled: the outputs have its stride /
             2**upsample_times.
@@ -28,6 +29,7 @@ class SemanticFPNWrapper(BaseModule):
             default with `num_feats` of half the channels.
         cat_coors_level: The level that gets the positional encoding.
         norm_cfg: Norm of all convolutions.
+        num_aux_convs: Output maps beside that for localization.
     """
 
     def __init__(
@@ -38,6 +40,7 @@ class SemanticFPNWrapper(BaseModule):
         positional_encoding: Optional[Dict] = None,
         cat_coors_level: int = 3,
         norm_cfg: Optional[Dict] = None,
+        num_aux_convs: int = 1,
         init_cfg: Optional[Dict] = None,
     ):
         super().__init__(init_cfg)
@@ -77,17 +80,19 @@ class SemanticFPNWrapper(BaseModule):
             self.convs_all_levels.append(convs)
             self.num_upsamples.append(max(num_upsamples, 0))
         self.conv_pred = ConvModule(channels, channels, 1, norm_cfg=norm_cfg)
-        self.aux_convs = nn.ModuleList([ConvModule(channels, channels, 1, norm_cfg=norm_cfg)])
+        self.aux_convs = nn.ModuleList(
+            [ConvModule(channels, channels, 1, norm_cfg=norm_cfg) for _ in range(num_aux_convs)]
+        )
 
-    def forward(self, feats: Sequence[Tensor]) -> Tuple[Tensor, Tensor]:
+    def forward(self, feats: Sequence[Tensor]) -> Tuple[Tensor, ...]:
         """
         Args:
             feats: FPN levels from fine to coarse, each (B, C, H/s, W/s), s = 4, 8, 16, 32, ...;
                 levels after `end_level` are not read.
 
         Returns:
-            localization map and semantic map, both (B, out_channels, H/8, W/8) with the default
-            arguments.
+            localization map, and the others, the first for semantics; each (B, channels, H/8, W/8)
+            with the default arguments.
         """
         fused = None
         for level, (convs, num_upsamples) in enumerate(
@@ -104,4 +109,4 @@ class SemanticFPNWrapper(BaseModule):
                     size = feats[level - j - 1].shape[-2:]
                     x = F.interpolate(x, size, mode='bilinear', align_corners=False)
             fused = x if fused is None else fused + x
-        return self.conv_pred(fused), self.aux_convs[0](fused)
+        return (self.conv_pred(fused), *(conv(fused) for conv in self.aux_convs))

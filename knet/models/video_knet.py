@@ -1,4 +1,5 @@
-"""Video K-Net: K-Net whose kernels recognise an object in the next frame (arXiv 2204.04656)."""
+"""Models with track ids: Video K-Net, whose kernels recognise an object in the next frame (arXiv
+2204.04656), and what others share with it."""
 
 from __future__ import annotations
 
@@ -12,25 +13,23 @@ from knet.label_space import LabelSpace
 from knet.models.kernels.branches import fc_layers
 from knet.models.kernels.stage import StageOutput
 from knet.models.kernels.stages import split_pairs
-from knet.models.knet import KNet
+from knet.models.knet import FrameOutput, KNet
 from knet.models.matching.assigner import Match
 from knet.models.panoptic_fusion import Segments, segment_boxes
 from knet.models.tracking.tracker import build_tracker
-from knet.structures import FrameBatch, VideoState
+from knet.structures import Frame, FrameBatch, VideoState
 
 
-@DETECTORS.register_module()
-class VideoKNet(KNet):
-    """K-Net with a link to the previous frame's kernels, a tracking embedding and a tracker.
+class TrackingKNet(KNet):
+    """Base of the models whose things have track ids: K-Net, embeddings of things and a tracker.
 
-    In training it sees pairs of a key frame and a reference frame, which plays the part of the
-    previous frame. In testing frames come one by one, see `KNet.step`.
+    In training they see pairs of a key frame and a reference frame of the same video. In testing
+    frames come one by one, see `KNet.step`.
 
     Args:
         label_space, backbone, neck, rpn_head, roi_head: See `KNet`.
-        track_head: Config of `QuasiDenseEmbedHead`.
+        track_head: Config of the head that makes the embeddings.
         tracker: Config of `QuasiDenseTracker`.
-        num_embed_fcs: Hidden layers of the embedding of a kernel, before the track head.
         kwargs: Other arguments of `KNet`.
     """
 
@@ -45,15 +44,66 @@ class VideoKNet(KNet):
         roi_head: Dict,
         track_head: Dict,
         tracker: Dict,
-        num_embed_fcs: int = 1,
         **kwargs: Any,
     ):
         super().__init__(label_space, backbone, neck, rpn_head, roi_head, **kwargs)
+        self.track_head = build_head({**track_head, 'channels': self.kernel_set.channels})
+        self.tracker = build_tracker(tracker)
+
+    def embed_segments(
+        self, segments: Segments, index: Tensor, output: FrameOutput, frame: Frame
+    ) -> Tensor:
+        """Embeddings of segments, (n, D).
+
+        Args:
+            segments: Of the frame.
+            index: (n,), long, which of them.
+            output: Of the network.
+            frame: Its sizes.
+        """
+        raise NotImplementedError
+
+    def identify(
+        self, segments: Segments, output: FrameOutput, frame: Frame, state: VideoState
+    ) -> Tuple[Tensor, VideoState]:
+        """Track ids from 1 of the segments, (n,), 0 = none, and the state for the next frame."""
+        rows, device = segments.rows, segments.map.device
+        index = rows.is_thing.nonzero()[:, 0]
+        things = rows[index]
+        thing_map = None
+        if self.tracker.overlap_weight:  # 0 = no thing, k = the k-th thing
+            number = torch.zeros(len(rows) + 1, dtype=torch.long, device=device)
+            number[index + 1] = torch.arange(1, len(index) + 1, device=device)
+            thing_map = number[segments.map]
+        track_ids, tracks = self.tracker.track(
+            boxes=segment_boxes(segments.map, len(rows))[index],
+            scores=things.scores,
+            labels=things.labels,
+            embeds=self.embed_segments(segments, index, output, frame),
+            state=state.tracks,
+            segment_map=thing_map,
+        )
+        ids = torch.zeros_like(rows.labels)
+        ids[index] = (track_ids + 1).clamp(min=0)
+        return ids, VideoState(output.stage.kernels, tracks)
+
+
+@DETECTORS.register_module()
+class VideoKNet(TrackingKNet):
+    """K-Net with a link to the previous frame's kernels; kernels are what is tracked.
+
+    The reference frame of a training pair plays the part of the previous frame.
+
+    Args:
+        num_embed_fcs: Hidden layers of the embedding of a kernel, before the track head.
+        kwargs: Arguments of `TrackingKNet`; `track_head` is a `QuasiDenseEmbedHead`.
+    """
+
+    def __init__(self, num_embed_fcs: int = 1, **kwargs: Any):
+        super().__init__(**kwargs)
         channels = self.kernel_set.channels
-        self.track_head = build_head({**track_head, 'channels': channels})
         self.embed_fcs = fc_layers(channels, num_embed_fcs)
         self.fc_embed = nn.Linear(channels, channels)
-        self.tracker = build_tracker(tracker)
 
     def embed(self, track_feats: Tensor) -> Tensor:
         """Tracking embeddings, (n, C) → (n, C)."""
@@ -75,8 +125,7 @@ class VideoKNet(KNet):
             Losses of the key frames as in `KNet`, of the reference frames with the suffixes
             `_ref_rpn` and `_ref`, and `loss_track`, `loss_track_aux`.
         """
-        if references is None:
-            raise ValueError('Video K-Net is trained on pairs of frames; no reference frames given')
+        references = check_references(references)
         targets, ref_targets = self.prepare_targets(frames), self.prepare_targets(references)
         images = torch.cat([frames.images, references.images])
         initial = self.rpn_head(self.extract_feat(images))
@@ -91,8 +140,8 @@ class VideoKNet(KNet):
         track_losses = self.track_head.loss(
             self._matched_embeds(outputs[-1], key.matches),
             self._matched_embeds(ref_outputs[-1], ref.matches),
-            _matched_ids(frames, key.matches),
-            _matched_ids(references, ref.matches),
+            matched_ids(frames, key.matches),
+            matched_ids(references, ref.matches),
         )
         return {
             **rpn_losses,
@@ -107,34 +156,19 @@ class VideoKNet(KNet):
         pairs = zip(output.track_feats, matches)
         return [self.embed(feats[match.kernels]) for feats, match in pairs]
 
-    def identify(
-        self,
-        segments: Segments,
-        output: StageOutput,
-        state: VideoState,
-    ) -> Tuple[Tensor, VideoState]:
-        """Track ids from 1 of the segments, (n,), 0 = none, and the state for the next frame."""
-        rows, device = segments.rows, segments.map.device
-        index = rows.is_thing.nonzero()[:, 0]
-        things = rows[index]
-        thing_map = None
-        if self.tracker.overlap_weight:  # 0 = no thing, k = the k-th thing
-            number = torch.zeros(len(rows) + 1, dtype=torch.long, device=device)
-            number[index + 1] = torch.arange(1, len(index) + 1, device=device)
-            thing_map = number[segments.map]
-        track_ids, tracks = self.tracker.track(
-            boxes=segment_boxes(segments.map, len(rows))[index],
-            scores=things.scores,
-            labels=things.labels,
-            embeds=self.embed(output.track_feats[0, things.kernels]),
-            state=state.tracks,
-            segment_map=thing_map,
-        )
-        ids = torch.zeros_like(rows.labels)
-        ids[index] = (track_ids + 1).clamp(min=0)
-        return ids, VideoState(output.kernels, tracks)
+    def embed_segments(
+        self, segments: Segments, index: Tensor, output: FrameOutput, frame: Frame
+    ) -> Tensor:
+        return self.embed(output.stage.track_feats[0, segments.rows.kernels[index]])
 
 
-def _matched_ids(frames: FrameBatch, matches: List[Match]) -> List[Tensor]:
+def check_references(references: Optional[FrameBatch]) -> FrameBatch:
+    """The reference frames; raises ValueError where there are none."""
+    if references is None:
+        raise ValueError('tracking is trained on pairs of frames; no reference frames given')
+    return references
+
+
+def matched_ids(frames: FrameBatch, matches: List[Match]) -> List[Tensor]:
     """Instance ids (p,) of the matched things of each frame."""
     return [t.objects.ids[match.objects] for t, match in zip(frames.targets, matches)]

@@ -34,47 +34,6 @@ def video_r50():
     return reference.with_reference_weights(reference.build(R50))
 
 
-def run_frames(model, expected):
-    """Outputs of the hooked submodules over the frames: name → call → list of arrays."""
-    calls = {name: [] for name in expected['modules']}
-    handles = []
-    for name in calls:
-
-        def keep(module, inputs, output, name=name):
-            outputs = output if isinstance(output, (tuple, list)) else [output]
-            calls[name].append([tensor.detach().cpu().numpy() for tensor in outputs])
-
-        handles.append(reference.published_module(model, name).register_forward_hook(keep))
-    model.eval()
-    device, state = next(model.parameters()).device, model.new_state()
-    for image in reference.frames(expected['seed'], expected['frames']).to(device):
-        _, state = model.step(Frame(image, reference.IMG_SIZE, reference.IMG_SIZE), state)
-    for handle in handles:
-        handle.remove()
-    return calls
-
-
-def assert_outputs_match(calls, expected):
-    for name, want in expected['modules'].items():
-        got = calls[name]
-        if name.endswith('feat_transform') and len(want) > len(got):
-            want = (
-                want[:2] + want[3::2]
-            )  # the published code runs this layer once more per frame and does not use the result
-        assert len(got) == len(want), name
-        for call, (outputs, references) in enumerate(zip(got, want)):
-            for output, numbers in zip(outputs, references):
-                # the published kernels have an axis for the pixels of a kernel, of length one
-                assert [n for n in output.shape if n > 1] == [
-                    n for n in numbers['shape'] if n > 1
-                ], name
-                deviation = (
-                    np.abs(reference.sample(output) - np.array(numbers['at'], np.float32)).max()
-                    / numbers['std']
-                )
-                assert deviation < 1e-3, (name, call, deviation)
-
-
 def is_unused_link(name):
     """Whether a parameter is one of those that the published models carry in their first two stages
     and never use."""
@@ -100,7 +59,7 @@ def test_parameter_names_and_shapes(name):
 
 def test_forward_pass_of_r50(video_r50):
     expected = reference.expected('video_forward_r50')
-    assert_outputs_match(run_frames(video_r50, expected), expected)
+    reference.assert_outputs_match(reference.run_frames(video_r50, expected), expected)
 
 
 def test_forward_pass_of_8_level_fpn():
@@ -108,7 +67,7 @@ def test_forward_pass_of_8_level_fpn():
     model = reference.with_reference_weights(
         reference.build(MODELS['video_knet_kitti_step_r50_fpn8'])
     )
-    assert_outputs_match(run_frames(model, expected), expected)
+    reference.assert_outputs_match(reference.run_frames(model, expected), expected)
 
 
 def test_forward_pass_with_update_obj_and_link_atten():
@@ -118,25 +77,7 @@ def test_forward_pass_with_update_obj_and_link_atten():
         'model.roi_head.kernel_link': dict(type='AttentionLink'),
     }
     model = reference.with_reference_weights(reference.build(R50, **options))
-    assert_outputs_match(run_frames(model, expected), expected)
-
-
-def assert_training_step_matches(model, losses, expected):
-    for name, value in expected['losses'].items():
-        assert losses[name].item() == pytest.approx(value, rel=1e-4), name
-    assert set(losses) == set(expected['losses'])
-    total = sum(value for name, value in losses.items() if 'loss' in name)
-    assert total.item() == pytest.approx(expected['total'], rel=1e-4)
-    model.zero_grad()
-    total.backward()
-    gradients = {published_name(name): parameter for name, parameter in model.named_parameters()}
-    for name, value in expected['grad_norms'].items():
-        assert gradients[name].grad.norm().item() == pytest.approx(value, rel=1e-3), name
-    assert [
-        name
-        for name, parameter in model.named_parameters()
-        if parameter.requires_grad and parameter.grad is None
-    ] == []
+    reference.assert_outputs_match(reference.run_frames(model, expected), expected)
 
 
 def soften(model, factor):
@@ -153,7 +94,9 @@ def test_training_step_of_video_knet(tmp_path):
         reference.with_reference_weights(reference.build(R50)), expected['fc_mask_weight_factor']
     )
     key, ref = reference.training_batch(tmp_path, expected['seed'])
-    assert_training_step_matches(model, model(reference.first(key), reference.first(ref)), expected)
+    reference.assert_training_step_matches(
+        model, model(reference.first(key), reference.first(ref)), expected
+    )
 
 
 def test_training_step_of_knet(tmp_path):
@@ -163,7 +106,7 @@ def test_training_step_of_knet(tmp_path):
         expected['fc_mask_weight_factor'],
     )
     key, _ = reference.training_batch(tmp_path, expected['seed'])
-    assert_training_step_matches(model, model(key), expected)
+    reference.assert_training_step_matches(model, model(key), expected)
 
 
 def test_first_weights():

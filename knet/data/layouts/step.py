@@ -39,6 +39,7 @@ class StepLayout(Layout):
                 name=frame_name(sequence, frame),
                 image=files.get('leftImg8bit'),
                 truth=(files['panoptic'],) if 'panoptic' in files else (),
+                depth=files.get('depth'),
             )
             for sequence, frames in scan_split(folder).items()
             for frame, files in frames.items()

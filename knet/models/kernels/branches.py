@@ -7,8 +7,9 @@ config; the stage, the chain of stages and the training need no change.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Dict, List, Optional, Sequence
+from typing import Any, Callable, Dict, List, Optional, Sequence
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from mmcv.cnn import bias_init_with_prob
@@ -19,12 +20,18 @@ from mmdet.models.losses import accuracy
 from torch import Tensor, nn
 
 from knet.models.kernels.kernel_set import KernelSet
-from knet.models.kernels.mask_ops import mask_losses, upsample
+from knet.models.kernels.losses import mask_losses
+from knet.models.kernels.mask_ops import upsample
+from knet.models.kernels.path import PathState
+from knet.models.mask_grid import MaskGrid
 from knet.models.matching.assigner import Match
-from knet.models.matching.targets import ImageTargets, index_map
+from knet.models.matching.targets import ImageTargets, index_map, labelled_pixels
+from knet.models.panoptic_fusion import Segments
 from knet.structures import VOID
 
 BRANCHES = Registry('branch')
+MAIN = 'main'
+"""The path with the kernels of classes and masks."""
 
 
 def build_branch(config: Dict, kernel_set: KernelSet) -> Branch:
@@ -32,12 +39,15 @@ def build_branch(config: Dict, kernel_set: KernelSet) -> Branch:
     return build_from_cfg(config, BRANCHES, dict(kernel_set=kernel_set))
 
 
-def fc_layers(channels: int, num_layers: int) -> nn.ModuleList:
-    """`num_layers` times Linear without bias, LayerNorm, ReLU, as one flat list."""
+def fc_layers(channels: int, num_layers: int, with_relu: bool = True) -> nn.ModuleList:
+    """`num_layers` times Linear without bias, LayerNorm and, if asked for, ReLU, as one flat
+    list."""
     layers = nn.ModuleList()
     for _ in range(num_layers):
         layers.append(nn.Linear(channels, channels, bias=False))
-        layers.extend([nn.LayerNorm(channels), nn.ReLU(inplace=True)])
+        layers.append(nn.LayerNorm(channels))
+        if with_relu:
+            layers.append(nn.ReLU(inplace=True))
     return layers
 
 
@@ -64,6 +74,9 @@ class Branch(BaseModule):
         kernel_set: Which kernels there are.
     """
 
+    path = MAIN
+    """Whose kernels and features it reads, see `knet.models.kernels.path`."""
+
     def __init__(self, kernel_set: KernelSet, init_cfg: Optional[Dict] = None):
         super().__init__(init_cfg)
         self.kernel_set = kernel_set
@@ -72,8 +85,8 @@ class Branch(BaseModule):
         """Prediction of a stage.
 
         Args:
-            kernels: The stage's refined kernels, (B, N', C).
-            feats: The feature map that the stage reads, (B, C, h, w).
+            kernels: The stage's refined kernels of `path`, (B, N', C).
+            feats: The feature map that they read, (B, C, h, w).
 
         Returns:
             (B, N', ...).
@@ -92,6 +105,24 @@ class Branch(BaseModule):
             targets: Ground truth of the batch.
         """
         raise NotImplementedError
+
+    def describe(
+        self,
+        prediction: Tensor,
+        paths: Dict[str, PathState],
+        segments: Segments,
+        grid: Callable[[Tensor, int], MaskGrid],
+    ) -> np.ndarray:
+        """What a result says of a frame's segments: by default the outputs of their kernels, (n,
+        ...).
+
+        Args:
+            prediction: Of the frame, (N', ...), float32.
+            paths: What the stage hands on, see `StageOutput`.
+            segments: Of the frame.
+            grid: Makes a `MaskGrid` of logits (M, h, w) and the factor they are upsampled by.
+        """
+        return prediction[segments.rows.kernels].cpu().numpy()
 
 
 @BRANCHES.register_module()
@@ -190,7 +221,8 @@ class MaskBranch(Branch):
         prediction = self.upsample(prediction) if ranked else prediction
         logits = torch.cat([rows[match.kernels] for rows, (match, _) in zip(prediction, pairs)])
         logits = logits if ranked else self.upsample(logits[None])[0]
-        losses = mask_losses(logits, torch.cat(masks), self.loss_mask, self.loss_dice)
+        labelled = labelled_pixels(targets.images, masks)
+        losses = mask_losses(logits, torch.cat(masks), self.loss_mask, self.loss_dice, labelled)
         if self.loss_rank is not None:
             owners = [index_map(own, match.kernels) for own, (match, _) in zip(masks, pairs)]
             target = torch.stack(owners)

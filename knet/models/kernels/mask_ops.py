@@ -1,15 +1,10 @@
 """What is done with the masks of kernels, in every head and in the panoptic merge."""
 
-from typing import Any, Callable, Dict, TypeVar
-
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
-from torch.utils.checkpoint import checkpoint
+from torch import Tensor
 
 from knet.models.precision import in_float32
-
-T = TypeVar('T')
 
 
 @in_float32
@@ -34,26 +29,3 @@ def upsample(maps: Tensor, factor: int) -> Tensor:
     if factor == 1:
         return maps
     return F.interpolate(maps, scale_factor=factor, mode='bilinear', align_corners=False)
-
-
-def mask_losses(
-    logits: Tensor, masks: Tensor, loss_mask: nn.Module, loss_dice: nn.Module
-) -> Dict[str, Tensor]:
-    """`loss_mask` and `loss_dice` of matched masks; 0 with a graph where nothing is matched.
-
-    Args:
-        logits: (P, h, w), the matched kernels of all images.
-        masks: (P, h, w), their ground truth, 0..1.
-    """
-    if not len(logits):
-        return dict(loss_mask=logits.sum(), loss_dice=logits.sum())
-    return dict(loss_mask=loss_mask(logits, masks), loss_dice=loss_dice(logits, masks))
-
-
-def recomputed(function: Callable[..., T], *arguments: Any) -> T:
-    """`function(*arguments)`, whose intermediate results are computed anew in the backward pass.
-
-    For losses over the pixels of many masks: what they would keep till then is as large as what
-    the network keeps, and quickly computed.
-    """
-    return checkpoint(function, *arguments, use_reentrant=False, preserve_rng_state=False)

@@ -2,22 +2,37 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Any, Dict, Optional
 
 import torch.nn.functional as F
-from mmcv.cnn import ConvModule
-from mmcv.cnn.bricks.transformer import FFN, MultiheadAttention
 from mmcv.runner import BaseModule, ModuleDict
 from mmdet.models.builder import HEADS
 from torch import Tensor, nn
 
-from knet.models.kernels.branches import StageTargets, build_branch
+from knet.models.kernels.branches import MAIN, StageTargets, build_branch
 from knet.models.kernels.kernel_set import KernelSet
 from knet.models.kernels.links import build_link
-from knet.models.kernels.mask_ops import group_features, recomputed
-from knet.models.kernels.updater import KernelUpdater
+from knet.models.kernels.losses import named_losses, recomputed
+from knet.models.kernels.path import KernelPath, PathState
 from knet.models.precision import in_float32
+
+
+@dataclass
+class StageInputs:
+    """What a stage starts from.
+
+    Attributes:
+        feats: Feature map of the kernel head, (B, C, h, w), the same for all stages.
+        kernels: Of the stage before, (B, N', C).
+        mask_logits: Of the stage before, (B, N', h', w').
+        paths: What paths beside the main one hand on, by name.
+    """
+
+    feats: Tensor
+    kernels: Tensor
+    mask_logits: Tensor
+    paths: Dict[str, PathState] = field(default_factory=dict)
 
 
 @dataclass
@@ -29,11 +44,13 @@ class StageOutput:
         track_feats: (B, N', C): the kernels after the track link, or as they are without one.
         predictions: By name of the branch; 'classes' (B, N', T+S) and 'masks' (B, N', h, w) are
             what matching and fusion read.
+        paths: What paths beside the main one hand on, by name.
     """
 
     kernels: Tensor
     track_feats: Tensor
     predictions: Dict[str, Tensor]
+    paths: Dict[str, PathState] = field(default_factory=dict)
 
 
 @HEADS.register_module()
@@ -59,20 +76,16 @@ class KernelUpdateHead(BaseModule):
         init_cfg: Optional[Dict] = None,
     ):
         super().__init__(init_cfg)
-        channels = kernel_set.channels
-        self.feat_transform = ConvModule(channels, channels, 1, act_cfg=None)
-        self.kernel_update_conv = KernelUpdater(channels)
-        self.attention = MultiheadAttention(channels, num_heads)
-        self.attention_norm = nn.LayerNorm(channels)
-        self.ffn = FFN(channels, feedforward_channels)
-        self.ffn_norm = nn.LayerNorm(channels)
+        sizes = (kernel_set.channels, num_heads, feedforward_channels)
+        self.main = KernelPath(*sizes)
         self.branches = ModuleDict(
             {name: build_branch(config, kernel_set) for name, config in branches.items()}
         )
-        sizes = (channels, num_heads, feedforward_channels)
         # in the published order, which the state of an optimizer follows
         self.track_link = build_link(track_link, *sizes) if track_link else None
         self.kernel_link = build_link(kernel_link, *sizes) if kernel_link else None
+        paths = sorted({branch.path for branch in self.branches.values()} - {MAIN})
+        self.paths = ModuleDict({name: KernelPath(*sizes) for name in paths})
 
     def init_weights(self) -> None:
         """Xavier initialization of all weight matrices; biases are as the branches set them."""
@@ -81,36 +94,37 @@ class KernelUpdateHead(BaseModule):
             if parameter.dim() > 1:
                 nn.init.xavier_uniform_(parameter)
 
-    def forward(
-        self, feats: Tensor, kernels: Tensor, mask_logits: Tensor, previous: Optional[Tensor] = None
-    ) -> StageOutput:
+    def forward(self, inputs: StageInputs, previous: Optional[Tensor] = None) -> StageOutput:
         """Refine kernels.
 
         Args:
-            feats: (B, C, h, w).
-            kernels: Of the stage before, (B, N', C).
-            mask_logits: Of the stage before, (B, N', h', w').
+            inputs: What the stage before gives.
             previous: Last stage's kernels of the previous frame, (B, N', C), or None in the first
                 frame of a sequence. Read by links only.
         """
-        feats = self.feat_transform(feats)
-        if mask_logits.shape[-2:] != feats.shape[-2:]:
-            mask_logits = F.interpolate(
-                mask_logits, feats.shape[-2:], mode='bilinear', align_corners=False
-            )
-        group_feats = group_features(feats, mask_logits)  # (B, N', C)
-
+        kernels, mask_logits = inputs.kernels, inputs.mask_logits
+        if mask_logits.shape[-2:] != inputs.feats.shape[-2:]:
+            size = inputs.feats.shape[-2:]
+            mask_logits = F.interpolate(mask_logits, size, mode='bilinear', align_corners=False)
+        feats, group_feats = self.main.read(inputs.feats, mask_logits)
         if self.kernel_link is not None and previous is not None:
             kernels = self.kernel_link(kernels, previous, group_feats)
-        kernels = self.kernel_update_conv(group_feats, kernels).transpose(0, 1)  # (N', B, C)
-        kernels = self.attention_norm(self.attention(kernels)).transpose(0, 1)
-        kernels = self.ffn_norm(self.ffn(kernels))
+        kernels = self.main.refine(group_feats, kernels)
 
         track_feats = kernels
         if self.track_link is not None and previous is not None:
             track_feats = self.track_link(kernels, previous, group_feats)
-        predictions = {name: branch(kernels, feats) for name, branch in self.branches.items()}
-        return StageOutput(kernels, track_feats, predictions)
+        states, paths = {MAIN: (kernels, feats)}, {}
+        for name, path in self.paths.items():
+            state = inputs.paths[name]
+            own_feats, own_group_feats = path.read(state.feats, mask_logits)
+            # its kernels know what the main ones knew, and do not change them
+            # (PolyphonicFormer, query linking)
+            own_kernels = path.refine(own_group_feats, state.kernels + inputs.kernels.detach())
+            states[name] = (own_kernels, own_feats)
+            paths[name] = replace(state, kernels=own_kernels)
+        predictions = {name: branch(*states[branch.path]) for name, branch in self.branches.items()}
+        return StageOutput(kernels, track_feats, predictions, paths)
 
     @in_float32
     def loss(self, predictions: Dict[str, Tensor], targets: StageTargets) -> Dict[str, Any]:
@@ -120,11 +134,8 @@ class KernelUpdateHead(BaseModule):
             predictions: Of each branch, see `StageOutput`.
             targets: Ground truth of the batch.
         """
-        losses: Dict[str, Any] = {}
-        for name, branch in self.branches.items():
-            branch_losses = recomputed(branch.loss, predictions[name], targets)
-            for loss_name, value in branch_losses.items():
-                if loss_name in losses:
-                    raise ValueError(f'branch {name}: another branch has a loss {loss_name} too')
-                losses[loss_name] = value
-        return losses
+        parts = {
+            f'branch {name}': recomputed(branch.loss, predictions[name], targets)
+            for name, branch in self.branches.items()
+        }
+        return named_losses(parts)

@@ -14,13 +14,10 @@ from torch import Tensor
 from knet.models.kernels.branches import StageTargets
 from knet.models.kernels.kernel_head import InitialKernels
 from knet.models.kernels.kernel_set import KernelSet
-from knet.models.kernels.stage import KernelUpdateHead, StageOutput
-from knet.models.matching.assigner import Match
+from knet.models.kernels.stage import KernelUpdateHead, StageInputs, StageOutput
+from knet.models.matching.assigner import Match, with_stuff
 from knet.models.matching.targets import ImageTargets
 from knet.structures import T, map_tensors
-
-StageInputs = Tuple[Tensor, Tensor, Tensor]
-"""Features, kernels and mask logits, see `KernelUpdateHead.forward`."""
 
 
 @dataclass
@@ -95,7 +92,7 @@ class KernelIterHead(BaseModule):
 
     def last_stage(self, inputs: StageInputs, previous: Optional[Tensor] = None) -> StageOutput:
         """Output of the last stage; for `previous` see `forward`."""
-        return self.mask_head[-1](*inputs, previous)
+        return self.mask_head[-1](inputs, previous)
 
     def forward_pairs(self, initial: InitialKernels) -> Tuple[List[StageOutput], List[StageOutput]]:
         """Run all stages on pairs of frames: the key frames' last stage reads the reference frames.
@@ -117,7 +114,7 @@ class KernelIterHead(BaseModule):
         """All stages but the last, which alone can have a link to the previous frame."""
         outputs: List[StageOutput] = []
         for stage in self.mask_head[:-1]:
-            outputs.append(stage(*_stage_inputs(initial, outputs)))
+            outputs.append(stage(_stage_inputs(initial, outputs)))
         return outputs
 
     def num_positives(self, *targets: Sequence[ImageTargets]) -> Tensor:
@@ -159,19 +156,12 @@ class KernelIterHead(BaseModule):
         """
         losses = {}
         for i, (stage, output) in enumerate(zip(self.mask_head, outputs)):
-            all_matches = [self._with_stuff(*pair) for pair in zip(matches, targets)]
+            all_matches = with_stuff(matches, targets, self.kernel_set)
             stage_targets = StageTargets(all_matches, targets, num_positive)
             stage_losses = stage.loss(output.predictions, stage_targets)
             losses.update({f's{i}_{name}': value for name, value in stage_losses.items()})
             matches = self._match_things(stage, output, targets)
         return MatchedLosses(losses, matches)
-
-    def _with_stuff(self, things: Match, image: ImageTargets) -> Match:
-        """Matched things and, after them, the stuff kernels: kernel N + j belongs to class T +
-        j."""
-        offset = self.kernel_set.num_proposals - self.kernel_set.num_thing_classes
-        rows = torch.arange(len(image.stuff), device=image.stuff.labels.device)
-        return Match.join([things, Match(image.stuff.labels + offset, rows + len(image.things))])
 
     @torch.no_grad()
     def _match_things(
@@ -187,8 +177,9 @@ class KernelIterHead(BaseModule):
 def _stage_inputs(initial: InitialKernels, outputs: List[StageOutput]) -> StageInputs:
     """What the next stage starts from: the last one's output, or the initial kernels and masks."""
     if not outputs:
-        return initial.feats, initial.kernels, initial.mask_logits
-    return initial.feats, outputs[-1].kernels, outputs[-1].predictions['masks']
+        return StageInputs(initial.feats, initial.kernels, initial.mask_logits, initial.paths)
+    last = outputs[-1]
+    return StageInputs(initial.feats, last.kernels, last.predictions['masks'], last.paths)
 
 
 def split_pairs(batch: T) -> Tuple[T, T]:

@@ -12,6 +12,7 @@ from mmdet.core.bbox.match_costs import FocalLossCost
 from scipy.optimize import linear_sum_assignment
 from torch import Tensor
 
+from knet.models.kernels.kernel_set import KernelSet
 from knet.models.matching.costs import mask_costs
 from knet.models.matching.targets import ImageTargets
 from knet.models.precision import in_float32
@@ -69,6 +70,7 @@ class KernelHungarianAssigner:
                 None if cls_logits is None else cls_logits[i],
                 target.things.masks,
                 target.things.labels,
+                target.labelled,
             )
             for i, target in enumerate(targets)
         ]
@@ -81,6 +83,7 @@ class KernelHungarianAssigner:
         cls_logits: Optional[Tensor],
         gt_masks: Tensor,
         gt_labels: Tensor,
+        labelled: Optional[Tensor] = None,
     ) -> Match:
         """Match the things of an image.
 
@@ -89,6 +92,7 @@ class KernelHungarianAssigner:
             cls_logits: (N, T), or None to match by masks alone.
             gt_masks: (n, h, w), 0..1.
             gt_labels: (n,), 0..T-1.
+            labelled: (h, w), bool, the pixels that count; None: all.
 
         Returns:
             min(N, n) pairs, kernels rising.
@@ -97,7 +101,7 @@ class KernelHungarianAssigner:
         steps the optimizer sees to it.
         """
         # 1. weighted costs of every pair, (N, n)
-        dice, agreement = mask_costs(mask_logits, gt_masks)
+        dice, agreement = mask_costs(mask_logits, gt_masks, labelled)
         cost = self.dice_weight * dice + self.mask_weight * agreement
         if cls_logits is not None:
             cost = cost + self.cls_cost(cls_logits, gt_labels)
@@ -109,3 +113,17 @@ class KernelHungarianAssigner:
         return Match(
             torch.as_tensor(kernels, device=device), torch.as_tensor(objects, device=device)
         )
+
+
+def with_stuff(
+    matches: Sequence[Match], images: Sequence[ImageTargets], kernel_set: KernelSet
+) -> List[Match]:
+    """Of each image the matched things and, after them, the stuff kernels: kernel N + j belongs to
+    class T + j. `objects` are rows of `ImageTargets.all`."""
+    offset = kernel_set.num_proposals - kernel_set.num_thing_classes
+    found = []
+    for things, image in zip(matches, images):
+        rows = torch.arange(len(image.stuff), device=image.stuff.labels.device)
+        stuff = Match(image.stuff.labels + offset, rows + image.num_things)
+        found.append(Match.join([things, stuff]))
+    return found

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import List, Sequence, Tuple
+from typing import List, Optional, Sequence, Tuple
 
 import torch
 import torch.nn.functional as F
@@ -27,10 +27,19 @@ class MaskTargets(Rows):
 
 @dataclass
 class ImageTargets:
-    """Ground truth of an image at the stride of the losses: `all`, things first, then stuff."""
+    """Ground truth of an image at the stride of the losses.
+
+    Attributes:
+        all: Things first, then stuff.
+        num_things: How many rows are things.
+        labelled: (h, w), bool, the pixels that losses and costs of masks look at; None: all.
+        depth: (h, w), float, metres, 0 = no label; None where none was loaded.
+    """
 
     all: MaskTargets
     num_things: int
+    labelled: Optional[Tensor] = None
+    depth: Optional[Tensor] = None
 
     @property
     def things(self) -> MaskTargets:
@@ -44,7 +53,11 @@ class ImageTargets:
 
 
 def prepare_targets(
-    frames: Sequence[FrameTargets], num_thing_classes: int, stride: int
+    frames: Sequence[FrameTargets],
+    num_thing_classes: int,
+    stride: int,
+    only_labelled: bool = False,
+    sparse_labels: bool = False,
 ) -> List[ImageTargets]:
     """Bring ground truth to the stride at which masks are matched and losses computed.
 
@@ -52,6 +65,9 @@ def prepare_targets(
         frames: Ground truth on the grid of the network input, H x W.
         num_thing_classes: T; classes from T on are stuff.
         stride: The masks of the result have the size (H / stride, W / stride).
+        only_labelled: Losses and costs of masks look only at pixels of some mask.
+        sparse_labels: Labels are single points: masks are resized by nearest neighbour, since
+            between a point and what lies around it there is no edge.
 
     Returns:
         Targets of each frame.
@@ -65,15 +81,35 @@ def prepare_targets(
         stuff = frame.semantic == classes[:, None, None]  # (m, H, W)
         masks = torch.cat([frame.objects.masks, stuff])
         labels = torch.cat([frame.objects.labels, classes])
-        rows = MaskTargets(_resize(masks, size), labels)
-        targets.append(ImageTargets(rows, len(frame.objects)))
+        rows = MaskTargets(_resize(masks, size, 'nearest' if sparse_labels else 'bilinear'), labels)
+        labelled = (rows.masks > 0).any(0) if only_labelled else None
+        depth = frame.depth
+        if depth is not None:  # an average over the edge of an object is no depth
+            depth = F.interpolate(depth[None, None], size, mode='nearest')[0, 0]
+        targets.append(ImageTargets(rows, len(frame.objects), labelled, depth))
     return targets
 
 
-def _resize(masks: Tensor, size: Tuple[int, int]) -> Tensor:
+def _resize(masks: Tensor, size: Tuple[int, int], mode: str) -> Tensor:
     if not len(masks):
         return torch.zeros((0, *size), device=masks.device)
-    return F.interpolate(masks[None].float(), size, mode='bilinear', align_corners=False)[0]
+    align = None if mode == 'nearest' else False
+    return F.interpolate(masks[None].float(), size, mode=mode, align_corners=align)[0]
+
+
+def labelled_pixels(images: Sequence[ImageTargets], masks: Sequence[Tensor]) -> Optional[Tensor]:
+    """`ImageTargets.labelled` for each mask of each image, (P, h, w); None: all pixels count.
+
+    Args:
+        images: Ground truth.
+        masks: Some masks of each image, (n, h, w).
+    """
+    parts = [
+        image.labelled.expand_as(own)
+        for image, own in zip(images, masks)
+        if image.labelled is not None
+    ]
+    return torch.cat(parts) if parts else None
 
 
 def index_map(masks: Tensor, values: Tensor) -> Tensor:

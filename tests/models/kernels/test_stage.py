@@ -45,7 +45,7 @@ def test_kernels_answer_for_their_own_classes_alone():
 def test_branches_must_not_share_the_name_of_a_loss():
     head = KernelUpdateHead(KERNELS, dict(masks=MASKS, edges=MASKS), 2, 16)
     logits = torch.zeros(1, 5, 4, 4)
-    with pytest.raises(ValueError, match='branch edges: another branch has a loss loss_mask too'):
+    with pytest.raises(ValueError, match='branch edges: another one has a loss loss_mask too'):
         head.loss(dict(masks=logits, edges=logits), targets())
 
 
