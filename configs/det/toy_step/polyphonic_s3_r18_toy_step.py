@@ -1,5 +1,5 @@
-# The quick start's model with depth for every kernel, frame by frame as PolyphonicFormer: regions of
-# the image are tracked, not kernels.
+# The quick start's model with depth for every kernel, frame by frame as PolyphonicFormer: what is
+# tracked are regions of the image, not kernels.
 _base_ = './video_knet_depth_s3_r18_toy_step.py'
 model = dict(
     type='RegionKNet',
