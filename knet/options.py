@@ -7,7 +7,7 @@ PRECISION_NAMES = ('fp32', 'bf16', 'fp16')
 """Of the network, see `knet.models.precision`."""
 VIDEO_OUTPUTS = ('video', 'maps', 'json', 'frames', 'images')
 """What a segmented video is written as, see `knet.apis.video_results`."""
-DRAWINGS = ('semantic', 'tracks', 'errors', 'videos')
+DRAWINGS = ('semantic', 'tracks', 'errors', 'depth', 'videos')
 """Folders of pictures of predictions, see `knet.visualization.SequenceRenderer`."""
 
 

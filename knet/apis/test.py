@@ -9,7 +9,6 @@ import sys
 from pathlib import Path
 from typing import Any, Dict, Iterator, Optional, Tuple, Union
 
-import numpy as np
 from mmcv import imresize
 from mmcv.runner import get_dist_info
 from mmcv.utils import get_logger
@@ -133,10 +132,14 @@ def draw(
     """Draw a result over its image, beside the ground truth where there is some."""
     height, width = frame.original_size
     image = imresize(picture_of(frame), (width, height))
-    maps: Tuple[Optional[np.ndarray], ...] = (None, None)
-    if record.truth:
-        maps = dataset.read_truth(record)
-    renderer.add(record.folder, record.name, image, result.semantic, result.instance, *maps)
+    truth = dict(
+        zip(('gt_semantic', 'gt_instance'), dataset.read_truth(record) if record.truth else ())
+    )
+    depth = result.outputs.get('depth')
+    if depth is not None and record.depth:
+        truth['gt_depth'] = dataset.read_depth(record)
+    maps = result.semantic, result.instance
+    renderer.add(record.folder, record.name, image, *maps, depth=depth, **truth)
 
 
 def progress_interval() -> float:

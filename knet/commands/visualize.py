@@ -13,6 +13,7 @@ from tqdm import tqdm
 
 from knet.errors import InputError
 from knet.evaluation import Analysis, Protocol, analyze_folders
+from knet.evaluation.depth import resize_nearest
 from knet.evaluation.folders import (
     check_sequences,
     find_home,
@@ -27,7 +28,7 @@ from knet.evaluation.mistakes import KINDS, RIGHT, VOID, SequenceMistakes
 from knet.files import read_mark, result_folder
 from knet.label_space import LabelSpace
 from knet.parallel import ordered_map
-from knet.step_format import frame_name, scan_split, write_png
+from knet.step_format import frame_name, read_depth, scan_split, write_png
 from knet.visualization import (
     SequenceRenderer,
     contact_sheet,
@@ -46,7 +47,7 @@ class Item(NamedTuple):
     """A frame to draw.
 
     prediction: Its file or pair of files.
-    image, truth: Their files, where there are some.
+    image, truth, depth, gt_depth: Their files, where there are some.
     position: Of the frame in its sequence, as the analysis counts.
     """
 
@@ -56,6 +57,8 @@ class Item(NamedTuple):
     image: Optional[str]
     truth: Optional[str] = None
     position: int = 0
+    depth: Optional[Path] = None
+    gt_depth: Optional[Path] = None
 
 
 class Drawing(NamedTuple):
@@ -67,11 +70,13 @@ class Drawing(NamedTuple):
     gt_semantic: Optional[np.ndarray] = None
     gt_instance: Optional[np.ndarray] = None
     kinds: Optional[np.ndarray] = None
+    depth: Optional[np.ndarray] = None
+    gt_depth: Optional[np.ndarray] = None
 
 
 def list_items(args: argparse.Namespace, truth: Optional[Analysis]) -> List[Item]:
     """The frames to draw, with their images and truth where there are some."""
-    images = find_images(args)
+    images, depths = find_images(args), find_home(args.result_path) / 'depth'
     if truth is not None:
         return [
             Item(
@@ -81,6 +86,10 @@ def list_items(args: argparse.Namespace, truth: Optional[Analysis]) -> List[Item
                 images.get((sequence, files.frame), files.image),
                 files.gt,
                 position,
+                existing(depths / str(sequence) / f'{frame_name(sequence, files.frame)}.png'),
+                existing(
+                    Path(files.gt).with_name(f'{frame_name(sequence, files.frame)}_depth.png')
+                ),
             )
             for sequence, frames in truth.files.items()
             for position, files in enumerate(frames)
@@ -89,10 +98,20 @@ def list_items(args: argparse.Namespace, truth: Optional[Analysis]) -> List[Item
     there = {sequence for sequence, _ in predictions}
     check_sequences(args.sequences, there, args.result_path)
     return [
-        Item(*key, paths, images.get(key))
+        Item(
+            *key,
+            paths,
+            images.get(key),
+            depth=existing(depths / str(key[0]) / f'{frame_name(*key)}.png'),
+        )
         for key, paths in predictions.items()
         if not args.sequences or key[0] in args.sequences
     ]
+
+
+def existing(path: Path) -> Optional[Path]:
+    """A path, None where nothing is there."""
+    return path if path.exists() else None
 
 
 def find_images(args: argparse.Namespace) -> Dict[Tuple[int, int], str]:
@@ -122,11 +141,16 @@ def read_item(item: Item, mistakes: Dict[int, SequenceMistakes]) -> Drawing:
     """
     codes = read_prediction(item.prediction)
     image = read_image(item.image, codes, item.prediction[0])
+    depths = {
+        name: resize_nearest(read_depth(path), codes.shape)
+        for name, path in (('depth', item.depth), ('gt_depth', item.gt_depth))
+        if path is not None
+    }
     if item.truth is None:
-        return Drawing(image, *split_codes(codes))
+        return Drawing(image, *split_codes(codes), **depths)
     truth = read_codes(item.truth)
     kinds = mistakes[item.sequence].error_map(item.position, truth, codes)
-    return Drawing(image, *split_codes(codes), *split_codes(truth), kinds)
+    return Drawing(image, *split_codes(codes), *split_codes(truth), kinds, **depths)
 
 
 def draw_sheet(
@@ -136,7 +160,8 @@ def draw_sheet(
     worst = worst_frames(items, mistakes, number)
     cells = []
     for item in worst:
-        image, semantic, instance, gt_semantic, gt_instance, kinds = read_item(item, mistakes)
+        drawing = read_item(item, mistakes)
+        image, semantic, instance, gt_semantic, gt_instance, kinds = drawing[:6]
         assert gt_semantic is not None and gt_instance is not None and kinds is not None
         scale = max(1, round(960 / image.shape[1]))
         draw = partial(draw_tracks, image, label_space=space, scale=scale)

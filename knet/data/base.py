@@ -253,11 +253,7 @@ class SegmentationDataset(Dataset):
             frame.instance = instance.astype(np.uint16)
         if self.with_depth:
             frame.depth = self.read_depth(record)
-            if frame.depth.shape != image.shape[:2]:
-                raise InputError(
-                    f'{record.depth} has the size {frame.depth.shape}, its image '
-                    f'{image.shape[:2]} (height, width); {record}'
-                )
+            check_depth(frame.depth, image.shape[:2], record)
         return frame
 
     def read_truth(self, record: FrameRecord) -> Tuple[np.ndarray, np.ndarray]:
@@ -302,6 +298,14 @@ def check_size(semantic: np.ndarray, size: Tuple[int, ...], record: FrameRecord)
         raise InputError(
             f'{record.truth[0]} has the size {semantic.shape}, its image {size} (height, width); '
             f'{record}'
+        )
+
+
+def check_depth(depth: np.ndarray, size: Tuple[int, ...], record: FrameRecord) -> None:
+    """Raise InputError where depth has another (height, width) than its image."""
+    if depth.shape != size:
+        raise InputError(
+            f'{record.depth} has the size {depth.shape}, its image {size} (height, width); {record}'
         )
 
 

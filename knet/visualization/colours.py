@@ -12,6 +12,9 @@ from knet.visualization.labels import label_grid, line_width, write_labels
 NAMED_STUFF = 0.015
 """Share of the picture from which on stuff has its name written on it."""
 
+FARTHEST = 80.0  # metres
+LARGEST_ERROR = 0.5  # of the truth
+
 ErrorKind = Tuple[str, Tuple[int, int, int], float, str]
 """Name, RGB colour, opacity and meaning of a kind of pixels."""
 
@@ -54,6 +57,40 @@ def track_colours(ids: np.ndarray) -> np.ndarray:
     )[0]
     colours[unique == 0] = 0
     return (255 * colours + 0.5).astype(np.uint8)[index[:-1]].reshape(*np.shape(ids), 3)
+
+
+def colour_depth(depth: np.ndarray) -> np.ndarray:
+    """Depth in colours from blue (a metre) to red (80 m), by its logarithm.
+
+    Args:
+        depth: (H, W), metres; 0, no depth, is black.
+
+    Returns:
+        (H, W, 3), uint8 RGB.
+    """
+    shares = np.log(np.maximum(depth, 1)) / np.log(FARTHEST)
+    return _in_turbo(shares, depth > 0)
+
+
+def colour_depth_error(depth: np.ndarray, truth: np.ndarray) -> np.ndarray:
+    """Relative error |depth - truth| / truth in colours from blue (none) to red (a half or more).
+
+    Args:
+        depth, truth: (H, W), metres; where the truth is 0, unknown, it is black.
+
+    Returns:
+        (H, W, 3), uint8 RGB.
+    """
+    known = truth > 0
+    error = np.abs(depth - truth) / np.where(known, truth, 1)
+    return _in_turbo(error / LARGEST_ERROR, known)
+
+
+def _in_turbo(shares: np.ndarray, known: np.ndarray) -> np.ndarray:
+    """Numbers of 0..1 in the colours of turbo, others black; uint8 RGB."""
+    levels = (255 * np.clip(shares, 0, 1)).astype(np.uint8)
+    picture = cv2.applyColorMap(levels, cv2.COLORMAP_TURBO)[..., ::-1]
+    return np.where(known[..., None], picture, 0).astype(np.uint8)
 
 
 def draw_errors(

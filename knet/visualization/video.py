@@ -15,7 +15,15 @@ from knet.files import whole_file
 from knet.label_space import LabelSpace
 from knet.options import DRAWINGS
 from knet.step_format import write_png
-from knet.visualization.colours import ErrorKind, colour_semantic, draw_errors, draw_tracks, enlarge
+from knet.visualization.colours import (
+    ErrorKind,
+    colour_depth,
+    colour_depth_error,
+    colour_semantic,
+    draw_errors,
+    draw_tracks,
+    enlarge,
+)
 from knet.visualization.layout import draw_legend, fit, side_by_side
 from knet.visualization.sound import add_sound, has_sound
 
@@ -148,7 +156,9 @@ class SequenceRenderer:
     out/semantic/<folder>/<name>.png    class colours
     out/tracks/<folder>/<name>.png      tracks (of images: segments) over the image
     out/errors/<folder>/<name>.png      what is wrong, over the grey image; where it is known
-    out/videos/<folder>.mp4             input, prediction, ground truth and errors
+    out/depth/<folder>/<name>.png       depth, blue near and red far; where it is known
+    out/videos/<folder>.mp4             input, prediction, ground truth and errors; depth, its
+                                        ground truth and its relative error
 
     In a `with` block the last video is finished at the end; after an exception it is discarded, so
     that no video lacks frames.
@@ -163,7 +173,7 @@ class SequenceRenderer:
 
     CONTENTS = DRAWINGS
     """Folders in `out_dir`."""
-    NAMES = re.compile(r'(semantic|tracks|errors)/[^/]+/[^/]+\.png|videos/[^/]+\.mp4')
+    NAMES = re.compile(r'(semantic|tracks|errors|depth)/[^/]+/[^/]+\.png|videos/[^/]+\.mp4')
     """Names of the files in them."""
 
     def __init__(
@@ -199,6 +209,8 @@ class SequenceRenderer:
         gt_semantic: Optional[np.ndarray] = None,
         gt_instance: Optional[np.ndarray] = None,
         kinds: Optional[np.ndarray] = None,
+        depth: Optional[np.ndarray] = None,
+        gt_depth: Optional[np.ndarray] = None,
     ) -> None:
         """Draw the next frame; frames of a folder come together and make a video.
 
@@ -209,6 +221,8 @@ class SequenceRenderer:
             semantic, instance: Prediction, (H, W): train ids and track ids.
             gt_semantic, gt_instance: Ground truth; without it the video has no panel for it.
             kinds: (H, W), uint8, what is wrong; without it there is no error map.
+            depth, gt_depth: (H, W), predicted and true depth, metres, 0 = unknown; None: there is
+                none.
         """
         scale = max(1, round(PANEL_WIDTH / image.shape[1]))
         if 'semantic' in self.write:
@@ -228,6 +242,14 @@ class SequenceRenderer:
             panels.append(('errors', errors))
             if 'errors' in self.write:
                 self._write('errors', folder, name, errors)
+        if depth is not None and self.write & {'depth', 'videos'}:
+            pictures = [('depth', colour_depth(depth))]
+            if 'depth' in self.write:
+                self._write('depth', folder, name, pictures[0][1])
+            if gt_depth is not None:
+                errors = colour_depth_error(depth, gt_depth)
+                pictures += [('true depth', colour_depth(gt_depth)), ('depth error', errors)]
+            panels += [(words, enlarge(p, scale, cv2.INTER_NEAREST)) for words, p in pictures]
         if 'videos' in self.write:
             picture = side_by_side(panels)
             if kinds is not None:

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+import torch
 
 from knet.data import build_test_dataset
 from knet.data.transforms import (
@@ -140,3 +141,33 @@ def test_picture_of_a_frame(toy_root):
     image = read_png(dataset.records[0].image)[..., ::-1]
     assert np.array_equal(picture_of(item), image)
     assert picture_of(item, with_padding=True).shape == item.image.shape[1:] + (3,)
+
+
+def test_depth_follows_the_image():
+    """Nearest neighbours, divided by the ratio; flipped, cut and padded as the maps are."""
+    (item,) = [frame(np.full((8, 8), ROAD), np.zeros((8, 8)))]
+    item.depth = np.arange(64, dtype=np.float32).reshape(8, 8)
+    rng = np.random.default_rng(0)
+    random_resize([item], rng, (8, 8), (2, 2))
+    np.testing.assert_array_equal(
+        item.depth, np.arange(64).reshape(8, 8).repeat(2, 0).repeat(2, 1) / 2
+    )
+    random_flip([item], rng, 1)
+    assert item.depth[0, 0] == 7 / 2 and item.depth[0, -1] == 0
+    random_crop([item], rng, (6, 16))
+    assert item.depth.shape == (6, 16)
+    (done,) = TestTransform(2)([item])
+    depth = done.targets.depth
+    assert depth.shape == (32, 64) and depth.dtype == torch.float32
+    np.testing.assert_array_equal(depth[:6, :16].numpy(), item.depth)
+    assert (depth[6:] == 0).all() and (depth[:, 16:] == 0).all()
+
+
+@pytest.mark.parametrize('clip, want', [(None, 60), (80, 40)])
+def test_far_depth_of_a_zoomed_image(clip, want):
+    """120 m at ratio 2 look like 60; clipped to 80 before, as published, like 40."""
+    numbers = dict(scale=(8, 8), ratio_range=(2, 2), crop_size=(16, 16), flip_ratio=0)
+    item = frame(np.full((8, 8), ROAD), np.zeros((8, 8)))
+    item.depth = np.full((8, 8), 120, np.float32)
+    (done,) = TrainTransform(2, clip_depth=clip, **numbers)([item], np.random.default_rng(0))
+    assert (done.targets.depth[:16, :16] == want).all()

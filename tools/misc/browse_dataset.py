@@ -4,7 +4,8 @@ ids.
     python tools/misc/browse_dataset.py CONFIG [--split train] [--out DIR] [--number N]
 
 One PNG per item, for videos with key and reference frame: an object has the same colour and number
-in both. Void is hatched, as is the padding; crowds have the colour of their class and no box.
+in both. Void is hatched, as is the padding; crowds have the colour of their class and no box. Where
+depth is trained it stands below: blue near, red far, black unknown.
 """
 
 import argparse
@@ -24,7 +25,8 @@ from knet.label_space import LabelSpace
 from knet.step_format import write_png
 from knet.structures import Frame
 from knet.tasks import find_task
-from knet.visualization import draw_tracks, side_by_side, track_colours
+from knet.visualization import colour_depth, draw_tracks, side_by_side, track_colours
+from knet.visualization.colours import enlarge
 from knet.visualization.video import PANEL_WIDTH
 
 HATCH = 8  # pixels from stripe to stripe
@@ -81,6 +83,9 @@ def draw_frame(frame: Frame, label_space: LabelSpace) -> np.ndarray:
             ((x.max() + 1) * scale - 1, (y.max() + 1) * scale - 1),
         )
         cv2.rectangle(picture, *(tuple(map(int, corner)) for corner in corners), colour, 1)
+    if frame.targets.depth is not None:
+        depth = enlarge(colour_depth(frame.targets.depth.numpy()), scale, cv2.INTER_NEAREST)
+        picture = np.vstack([picture, depth])
     return picture
 
 

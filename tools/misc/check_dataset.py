@@ -3,8 +3,9 @@
     python tools/misc/check_dataset.py ROOT [--nproc N] [--gap N] [--plot FILE]
                                        [--classes step|waymo | --dataset NAME [--import MODULE]]
 
-Reads every image and map. Errors, which make the exit status 1: an image without map or the
-reverse, a damaged file, image and map of different sizes, a class id out of range, maps of
+Reads every image, map and depth. Errors, which make the exit status 1: an image without map or the
+reverse, depth for some frames of a split and not for others, a damaged file, files of a frame of
+different sizes, a class id out of range, maps of
 Cityscapes that contradict each other, a sequence or city that is empty or void. Other oddities of
 object ids are only counted: they occur in good sets.
 """
@@ -21,13 +22,14 @@ from terminaltables import AsciiTable
 from tqdm import tqdm
 
 from knet.data import FrameRecord, Layout, find_dataset, import_datasets
-from knet.data.base import check_classes, check_size, read_image
+from knet.data.base import check_classes, check_depth, check_size, read_image
 from knet.data.layouts import CityscapesLayout, StepLayout
 from knet.errors import InputError, report_input_errors
 from knet.evaluation.histogram import INSTANCE_BITS, MAX_INSTANCE, encode, joint_histogram
 from knet.files import whole_file
 from knet.label_space import STEP, WAYMO, LabelSpace
 from knet.parallel import ordered_map
+from knet.step_format import read_depth
 
 SPACES = {'step': STEP, 'waymo': WAYMO}
 SPLITS = ('train', 'val', 'test')
@@ -46,14 +48,24 @@ class Split(NamedTuple):
     groups: List[str]
 
 
+class DepthFacts(NamedTuple):
+    """Depth of a frame: least, mean and largest, metres, and the share of labelled pixels."""
+
+    least: float
+    mean: float
+    largest: float
+    share: float
+
+
 class Facts(NamedTuple):
     """What a frame holds: distinct codes `class << 16 | instance` and their pixels, shapes (N,),
-    int64; or what is wrong with it."""
+    int64; its labelled depths, metres; or what is wrong with it."""
 
     record: FrameRecord
     size: Optional[Tuple[int, int]] = None
     codes: np.ndarray = np.zeros(0, np.int64)
     pixels: np.ndarray = np.zeros(0, np.int64)
+    depth: Optional[DepthFacts] = None
     error: str = ''
 
 
@@ -77,6 +89,7 @@ class Statistics:
         self.tracks: Dict[Tuple[str, int], List[int]] = {}  # (track group, code) → frame numbers
         self.group_sizes: Dict[str, set] = {}
         self.stuff_with_id = 0  # frames
+        self.depths: List[DepthFacts] = []
 
     def add(self, facts: Facts) -> None:
         """Add a frame; frames of a sequence come in rising order."""
@@ -87,6 +100,8 @@ class Statistics:
         if facts.size:
             self.sizes[facts.size] += 1
             self.group_sizes.setdefault(str(record.sequence), set()).add(facts.size)
+        if facts.depth:
+            self.depths.append(facts.depth)
         if not len(facts.codes):
             return
         classes, ids = facts.codes >> INSTANCE_BITS, facts.codes & MAX_INSTANCE
@@ -141,7 +156,14 @@ class Statistics:
             (objectless, 'sequences or cities without objects', ''),
             (resized, 'sequences with images of several sizes', ''),
         ]
-        return [
+        lines = []
+        if self.depths:
+            least, mean, largest, share = zip(*self.depths)
+            lines.append(
+                f'depth of {len(self.depths)} frames: {min(least):.1f} to {max(largest):.1f} m, '
+                f'mean {np.mean(mean):.1f} m, {100 * np.mean(share):.0f} % of the pixels labelled'
+            )
+        return lines + [
             f'{number} {text}' + (f', such as {example}' if example else '')
             for number, text, example in counts
             if number
@@ -181,18 +203,11 @@ def find_splits(root: Path, layouts: Sequence[Layout]) -> List[Split]:
     )
 
 
-def inspect(
-    record: FrameRecord, split: Split, space: LabelSpace, needs_image: bool, needs_map: bool
-) -> Facts:
-    """Read a frame with the code that training reads it with."""
-    lacking = [
-        what
-        for what, path, needed in (
-            ('image', record.image, needs_image),
-            ('map', record.truth, needs_map),
-        )
-        if needed and not path
-    ]
+def inspect(record: FrameRecord, split: Split, space: LabelSpace, needed: Sequence[str]) -> Facts:
+    """Read a frame with the code that training reads it with; `needed` says which of image, map and
+    depth it must have."""
+    there = dict(image=record.image, map=record.truth, depth=record.depth)
+    lacking = [what for what in needed if not there[what]]
     if lacking:
         return Facts(
             record, error=f'{split.folder}: {record.name}: there is no {" and no ".join(lacking)}'
@@ -206,6 +221,8 @@ def inspect(
         semantic, instance = split.layout.read_truth(record, space)
         pairs = joint_histogram(*[encode(semantic, instance, str(record.truth[0]))] * 2)
         facts = Facts(record, size or semantic.shape, pairs.gt, pairs.counts)
+        if record.depth:
+            facts = facts._replace(depth=inspect_depth(record, size or semantic.shape))
     except InputError as error:
         return Facts(record, size, error=str(error))
     try:
@@ -216,17 +233,34 @@ def inspect(
     return facts
 
 
+def inspect_depth(record: FrameRecord, size: Tuple[int, ...]) -> Optional[DepthFacts]:
+    """Read the depth of a frame; None where no pixel is labelled.
+
+    Raises:
+        InputError: it cannot be used, or has another size.
+    """
+    depth = read_depth(record.depth)
+    check_depth(depth, size, record)
+    known = depth[depth > 0]
+    if not known.size:
+        return None
+    values = known.min(), known.mean(dtype=np.float64), known.max(), known.size / depth.size
+    return DepthFacts(*map(float, values))
+
+
 def check_split(split: Split, space: LabelSpace, nproc: int = 1) -> Statistics:
     """Read a split. Decoding releases the interpreter's lock, so threads do."""
     statistics = Statistics(space)
     records = split.records
-    # Test splits have no maps, and sets of maps alone no images.
-    needs_image = any(record.image for record in records)
-    needs_map = split.name != 'test' or any(record.truth for record in records)
+    # Test splits have no maps, sets of maps alone no images, and most sets no depth.
+    needs = dict(
+        image=any(record.image for record in records),
+        map=split.name != 'test' or any(record.truth for record in records),
+        depth=any(record.depth for record in records),
+    )
+    needed = [what for what, is_needed in needs.items() if is_needed]
     with ThreadPoolExecutor(nproc) as pool:
-        read = partial(
-            inspect, split=split, space=space, needs_image=needs_image, needs_map=needs_map
-        )
+        read = partial(inspect, split=split, space=space, needed=needed)
         found = ordered_map(pool, read, records, PIECES_AHEAD * nproc)
         for facts in tqdm(found, split.name, len(records), unit='frame', disable=None):
             statistics.add(facts)
