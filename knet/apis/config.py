@@ -107,6 +107,8 @@ OPTIONAL_KEYS = (
     'model.roi_head.track_link',
     'data.train.flip_ratio',
     'data.train.ref_offsets',
+    'data.train.with_depth',
+    'data.train.clip_depth',
     *(f'data.{part}.root' for part in PARTS),
 )
 """Keys that configs need not have, with all that is below them."""

@@ -2,12 +2,16 @@
 tools/eval_dvpq_step.py."""
 
 import argparse
+import contextlib
 import os
+import tempfile
 from pathlib import Path
+from typing import Iterator, Optional
 
 from knet.errors import InputError
 from knet.evaluation.depth import DepthOptions
 from knet.evaluation.evaluate import evaluate_folders
+from knet.evaluation.protocol import get_protocol
 from knet.evaluation.report import format_table, write_json
 
 
@@ -23,17 +27,18 @@ def run(args: argparse.Namespace) -> None:
     depth = (
         DepthOptions(tuple(args.depth_lambda), tuple(args.depth_threshold)) if args.depth else False
     )
-    result = evaluate_folders(
-        args.result_path,
-        args.gt_path,
-        args.protocol,
-        args.window_size,
-        args.nproc,
-        depth,
-        args.split,
-        args.coverage,
-        args.tracked,
-    )
+    with as_folders(args.result_path, args.protocol) as result_path:
+        result = evaluate_folders(
+            result_path,
+            args.gt_path,
+            args.protocol,
+            args.window_size,
+            args.nproc,
+            depth,
+            args.split,
+            args.coverage,
+            args.tracked,
+        )
     if args.json is not None:
         write_json(result, args.json)
     if args.plot is not None:
@@ -42,6 +47,25 @@ def run(args: argparse.Namespace) -> None:
 
         write_plots(result, args.plot)
     print(format_table(result, (args.metric,)))
+
+
+@contextlib.contextmanager
+def as_folders(result_path: Path, protocol: Optional[str]) -> Iterator[Path]:
+    """A folder of results as `knet.evaluation` reads them: what the published test of
+    PolyphonicFormer writes is converted for the block."""
+    if not result_path.is_dir() or not any(result_path.glob('[0-9]*_[0-9]*.pth')):
+        yield result_path
+        return
+    if protocol is None:
+        raise InputError(
+            f'{result_path} holds torch files, which do not say of which classes; add --protocol '
+            'cityscapes-dvps or semkitti-dvps'
+        )
+    from knet.commands.torch_results import convert_torch_results  # needs torch
+
+    with tempfile.TemporaryDirectory() as folder:
+        convert_torch_results(result_path, Path(folder), get_protocol(protocol).label_space)
+        yield Path(folder)
 
 
 def _check_output(path: Path, is_folder: bool) -> None:

@@ -101,7 +101,8 @@ def add_rule_options(parser: Parser) -> None:
         '--protocol',
         metavar='NAME',
         help="step (default): the benchmark's own rules; video-knet: those of Video K-Net's "
-        'published tables; waymo: the 29 native Waymo classes. Results that tools/test.py wrote '
+        'published tables; waymo: the 29 native Waymo classes; cityscapes-dvps, semkitti-dvps: the '
+        'classes of these sets. Results that tools/test.py wrote '
         'for a data set with other classes bring their own rules',
     )
     parser.add_argument('--split', default='val', help='split of a data root (default: val)')
@@ -287,7 +288,8 @@ def add_evaluate_options(parser: Parser) -> None:
     parser.add_argument(
         'result_path',
         type=Path,
-        help='folder that holds panoptic/ (and depth/), or panoptic/ itself',
+        help='folder that holds panoptic/ (and depth/), or panoptic/ itself; or one of torch files '
+        'with panseg and depth, as PolyphonicFormer writes them',
     )
     parser.add_argument(
         'gt_path',

@@ -165,6 +165,8 @@ class SegmentationDataset(Dataset):
         check_integers(ref_offsets=ref_offsets)
         if not isinstance(repeat, int) or repeat < 1:
             raise InputError(f'repeat must be a whole number from 1 on, got {repeat!r}')
+        if not isinstance(with_depth, bool):
+            raise InputError(f'with_depth must be True or False, got {with_depth!r}')
         if root is not None and not isinstance(root, (str, Path)):
             raise InputError(f'root must be the path of a folder, got {root!r}')
         self.info = info

@@ -70,7 +70,14 @@ register_dataset(
 )
 register_dataset(DatasetInfo('toy_step', STEP, StepLayout(), 'data/toy_step', protocol='step'))
 register_dataset(
-    DatasetInfo('cityscapes_dvps', CITYSCAPES, StepLayout(), 'data/cityscapes-dvps', fps=3)
+    DatasetInfo(
+        'cityscapes_dvps',
+        CITYSCAPES,
+        StepLayout(),
+        'data/cityscapes-dvps',
+        protocol='cityscapes-dvps',
+        fps=3,
+    )
 )
 register_dataset(
     DatasetInfo(
@@ -78,6 +85,7 @@ register_dataset(
         SEMKITTI,
         StepLayout(),
         'data/semkitti-dvps',
+        protocol='semkitti-dvps',
         window_sizes=(1, 5, 10, 20),
     )
 )

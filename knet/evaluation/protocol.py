@@ -10,7 +10,7 @@ from typing import Any, Dict, Mapping, Tuple, Union
 import numpy as np
 
 from knet.errors import InputError
-from knet.label_space import STEP, WAYMO, LabelSpace
+from knet.label_space import CITYSCAPES, SEMKITTI, STEP, WAYMO, LabelSpace
 
 
 @dataclass(frozen=True)
@@ -85,10 +85,16 @@ PROTOCOLS: Dict[str, Protocol] = {
             'video-knet', STEP, tube_ids=tuple(range(11, 19)), drop_void=True, absent_as_zero=True
         ),
         Protocol('waymo', WAYMO, tube_ids=WAYMO.thing_ids),
+        *(
+            Protocol(f'{name}-dvps', space, tube_ids=space.thing_ids, absent_as_zero=True)
+            for name, space in (('cityscapes', CITYSCAPES), ('semkitti', SEMKITTI))
+        ),
     )
 }
 """step: the benchmark's own rules (STEP, arXiv 2102.11859). video-knet: what the published tables
 of Video K-Net were made with.
+cityscapes-dvps, semkitti-dvps: depth-aware video panoptic segmentation (ViP-DeepLab, arXiv
+    2012.05258; PolyphonicFormer): means over all 19 classes.
 waymo: the 29 native classes of the Waymo panoramic panoptic labels (arXiv 2206.07704), class 0
     ignored."""
 

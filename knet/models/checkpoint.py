@@ -26,6 +26,7 @@ from torch import Tensor
 
 from knet.errors import InputError
 
+_NUMPY_TYPES = 'float16 float32 float64 bool uint8 uint16 uint32 int32 int64'.split()
 _LINK_LAYERS = {
     'attention.': 'attention_previous',
     'attention_norm.': 'attention_previous_norm',
@@ -151,10 +152,7 @@ def _harmless_types() -> List[Any]:
     (logs of training)."""
     core = np._core if hasattr(np, '_core') else np.core
     multiarray = core.multiarray
-    types: List[Any] = [np.dtype, np.ndarray] + [
-        type(np.dtype(name))
-        for name in ('float16', 'float32', 'float64', 'bool', 'uint8', 'int32', 'int64')
-    ]
+    types: List[Any] = [np.dtype, np.ndarray] + [type(np.dtype(name)) for name in _NUMPY_TYPES]
     for function in (
         multiarray.scalar,
         multiarray._reconstruct,

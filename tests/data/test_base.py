@@ -1,6 +1,7 @@
 """Data sets: pairs, reference frames, loaders, bad input."""
 
 import shutil
+from functools import partial
 
 import cv2
 import numpy as np
@@ -10,7 +11,7 @@ import torch
 from knet.data import SegmentationDataset, build_test_loader, build_train_loader, find_dataset
 from knet.data.transforms import MEAN, STD, TestTransform
 from knet.errors import InputError
-from knet.step_format import scan_split, write_panoptic, write_png
+from knet.step_format import read_depth, scan_split, write_depth, write_panoptic, write_png
 
 
 def video_dataset(root, split='train', num_references=1, with_truth=True):
@@ -204,3 +205,23 @@ def test_collated_frames_have_one_size_and_void_around():
             batch.targets[0].semantic[:, 32:] == 255
         ).all()
         assert [int(targets.objects.masks.sum()) for targets in batch.targets] == [32 * 32, 64 * 96]
+
+
+def test_depth_where_it_is_trained(tmp_path, toy_root):
+    """It is read with the map; a frame without it is an error, but not where it is not needed."""
+    shutil.copytree(toy_root, tmp_path, dirs_exist_ok=True)
+    info = find_dataset('toy_step')
+    make = partial(SegmentationDataset, info, 'train', TestTransform(2), tmp_path)
+    dataset = make(with_truth=True, with_depth=True)
+    (item,) = dataset[0]
+    want = read_depth(dataset.records[0].depth)
+    np.testing.assert_array_equal(item.targets.depth[:64, :128].numpy(), want)
+    assert make(with_truth=True)[0][0].targets.depth is None
+    write_depth(dataset.records[0].depth, want[1:])
+    message = r'depth.png has the size \(63, 128\), its image \(64, 128\)'
+    with pytest.raises(InputError, match=message):
+        dataset[0]
+    dataset.records[0].depth.unlink()
+    with pytest.raises(InputError, match='has no depth, which this config trains; expected 0'):
+        make(with_truth=True, with_depth=True)
+    assert len(make(with_truth=True)[0]) == 1

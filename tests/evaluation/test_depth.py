@@ -3,7 +3,12 @@ import pytest
 
 from knet.errors import InputError
 from knet.evaluation import DepthOptions, VideoPanopticEvaluator
-from knet.evaluation.depth import count_depth_inliers, depth_bins, resize_nearest
+from knet.evaluation.depth import (
+    count_depth_inliers,
+    depth_bins,
+    measure_depth,
+    resize_nearest,
+)
 from tests.evaluation.drawing import add, draw
 
 
@@ -117,3 +122,17 @@ def test_depth_maps_are_needed_and_checked():
 def test_bad_thresholds(options):
     with pytest.raises(InputError, match='must be different positive numbers'):
         VideoPanopticEvaluator(depth=DepthOptions(**options))
+
+
+def test_measures_of_an_image():
+    """2 m for 1 m, 3 for 4, right, none for 8 (the nearest, 1/256), and a pixel without truth."""
+    truth = np.array([[256, 1024, 512, 2048, 0]], np.uint16)
+    guess = np.array([[512, 768, 512, 0, 99]], np.uint16)
+    count, abs_rel, sq_rel, rmse, rmse_log, *within = measure_depth(guess, truth)
+    d, t = np.array([2, 3, 2, 1 / 256]), np.array([1, 4, 2, 8])
+    assert count == 1 and abs_rel == pytest.approx(np.mean(abs(d - t) / t))
+    assert sq_rel == pytest.approx(np.mean((d - t) ** 2 / t))
+    assert rmse == pytest.approx(np.mean((d - t) ** 2) ** 0.5)
+    assert rmse_log == pytest.approx(np.mean((np.log(d) - np.log(t)) ** 2) ** 0.5, rel=1e-5)
+    assert within == [1 / 4, 2 / 4, 2 / 4]  # 4/3 is under 1.25^2, 2 is over 1.25^3
+    assert (measure_depth(guess, np.zeros_like(truth)) == 0).all()

@@ -9,7 +9,8 @@ from mmdet.models.utils.ckpt_convert import swin_converter
 from knet.errors import InputError
 from knet.models.checkpoint import load_weights, published_state_dict, read_checkpoint
 from tests import reference
-from tests.models.test_reference import MODELS, R50, assert_outputs_match, run_frames
+from tests.models.test_polyphonic import CONFIGS as POLYPHONIC
+from tests.models.test_reference import MODELS, R50
 
 KNET = MODELS['knet_cityscapes_step_r50']
 
@@ -78,6 +79,39 @@ def test_knet_into_video_knet_keeps_initial_tracking_parameters(video, published
     ) and 'track_head.fcs (4)' in str(report)
 
 
+@pytest.mark.parametrize('kind', POLYPHONIC)
+def test_models_of_polyphonicformer(kind, tmp_path):
+    """Each loads its own, the image model's goes into the video model, and K-Net's into both."""
+    model = reference.build(POLYPHONIC[kind])
+    own = reference.state_dict(
+        {k: v[0] for k, v in reference.expected(f'manifests/polyphonic_{kind}_r50').items()}
+    )
+    _, report = load_weights(model, save(tmp_path, dict(state_dict=own)), complete=True)
+    assert report.initial == report.dropped == []
+    image = {k: v for k, v in own.items() if not k.startswith('track_head.')}
+    _, report = load_weights(model, save(tmp_path, dict(state_dict=image)), complete=False)
+    assert {name.split('.')[0] for name in report.initial} <= {'track_head'}
+    names = reference.expected('manifests/knet_cityscapes_step_r50')
+    knet = {name: value for name, value in own.items() if name in names}
+    _, report = load_weights(model, save(tmp_path, dict(state_dict=knet)), complete=False)
+    assert len(report.loaded) == 502 and len(report.initial) == len(own) - 502
+    for words in ('rpn_head.depth_convs (3)', 'rpn_head.localization_fpn (3)', 'fc_depth (2)'):
+        assert words in str(report)
+    with pytest.raises(InputError, match='lacks'):
+        load_weights(model, save(tmp_path, dict(state_dict=knet)), complete=True)
+
+
+def test_depth_is_dropped_where_a_model_has_none(tmp_path):
+    """A checkpoint with depth goes into K-Net, as into a model to compare it with."""
+    own = reference.state_dict(
+        {k: v[0] for k, v in reference.expected('manifests/polyphonic_image_r50').items()}
+    )
+    model = reference.build('polyphonic/polyphonic_r50_cityscapes_dvps.py')
+    del model.roi_head.mask_head[0].branches['depth']  # any one part of it
+    _, report = load_weights(model, save(tmp_path, dict(state_dict=own)), complete=True)
+    assert report.initial == [] and len(report.dropped) == 5
+
+
 def test_testing_with_a_knet_checkpoint_in_video_knet_is_refused(video, published, tmp_path):
     image = {
         name: value
@@ -120,7 +154,7 @@ def test_published_swin_b_gives_the_published_numbers(tmp_path):
     _, report = load_weights(model, save(tmp_path, reference.state_dict(shapes)), complete=True)
     assert report.converted == ['official Swin names and patch-merging order']
     expected = reference.expected('video_forward_swin_b_joint_update')
-    assert_outputs_match(run_frames(model, expected), expected)
+    reference.assert_outputs_match(reference.run_frames(model, expected), expected)
 
 
 def test_index_buffers_of_official_swin_equal_those_of_mmdet():

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from knet.errors import InputError
-from knet.step_format import read_png, write_panoptic, write_png
-from knet.visualization import track_colours
+from knet.step_format import read_png, write_depth, write_panoptic, write_png
+from knet.visualization import colour_depth, track_colours
 from knet.visualization.layout import LINE_HEIGHT
 from knet.visualization.video import PANEL_WIDTH
 from tests.conftest import ROOT
@@ -84,6 +84,19 @@ def test_boxes_and_void(tool, step_config, tmp_path):
     assert (
         0.2 < hatched.mean() < 0.3 and not (panel[4 * SCALE + 2 : 5 * SCALE] == 160).all(-1).any()
     )
+
+
+def test_depth_stands_below_the_frame(tool, step_config, tmp_path):
+    for frame in range(2):
+        depth = np.full((8, 8), 80.0)
+        depth[:4] = 0
+        write_depth(tmp_path / f'video_sequence/train/000003_{frame:06d}_depth.png', depth)
+    options = ('--number', 1, '--cfg-options', 'data.train.with_depth=True')
+    tool('misc/browse_dataset', step_config, '--out', tmp_path / 'out', *options)
+    picture = read_png(tmp_path / 'out/000003_000000.png')[LINE_HEIGHT:, :PANEL_WIDTH, ::-1]
+    below = picture[32 * SCALE :][SCALE // 2 :: SCALE, SCALE // 2 :: SCALE]
+    red, black = colour_depth(np.array([[80.0, 0]]))[0]
+    assert (below[:4, :8] == black).all() and (below[4:8, :8] == red).all()
 
 
 def test_images_without_videos(tool, tmp_path):

@@ -5,7 +5,7 @@ import shutil
 import numpy as np
 import pytest
 
-from knet.step_format import read_png, write_panoptic, write_png
+from knet.step_format import read_png, write_depth, write_panoptic, write_png
 from tests.conftest import assert_one_line_error, run_tool
 
 IMAGE = np.zeros((8, 10, 3), np.uint8)
@@ -194,3 +194,24 @@ def test_classes_of_ones_own(tmp_path):
     assert_one_line_error(
         check('--dataset', 'rail', '--import', 'broken_set'), 'broken_set', 'thing_ids', '(3,)'
     )
+
+
+def test_depth(step):
+    """Where a split has depth every frame must have it, in the size of its image."""
+    folder = step / 'video_sequence/train'
+    names = sorted(path.name[:13] for path in folder.glob('*_leftImg8bit.png'))
+    for name in names:
+        depth = np.full(IMAGE.shape[:2], 40.0)
+        depth[:4] = 0
+        write_depth(folder / f'{name}_depth.png', depth)
+    done = check(step)
+    assert done.returncode == 0, done.stderr
+    line = 'train: depth of 4 frames: 40.0 to 40.0 m, mean 40.0 m, 50 % of the pixels labelled'
+    assert line in done.stdout
+    (folder / f'{names[0]}_depth.png').unlink()
+    write_depth(folder / f'{names[1]}_depth.png', np.ones((3, 3)))
+    write_png(folder / f'{names[2]}_depth.png', IMAGE)
+    done = check(step)
+    assert_one_line_error(done, '3 errors')
+    for line in ('there is no depth', 'has the size (3, 3), its image (8, 10)', 'not a 16-bit map'):
+        assert line in done.stdout

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from knet.step_format import frame_name, write_panoptic, write_png
 from tests.evaluation.drawing import draw
@@ -149,3 +150,41 @@ def test_package_imports_neither_torch_nor_mmcv():
     )
     done = subprocess.run([sys.executable, '-c', code], cwd=ROOT, capture_output=True, text=True)
     assert (done.stdout, done.stderr) == ('[]\n', '')
+
+
+@pytest.mark.parametrize('as_tensor', [False, True])
+def test_torch_files_of_polyphonicformer(tmp_path, as_tensor):
+    """Model classes, things first, in files that hold arrays or tensors; read safely."""
+    frames = tmp_path / 'results'
+    frames.mkdir()
+    semantic = np.zeros((8, 8), np.uint8)  # road
+    instance = np.zeros((8, 8), np.int32)
+    semantic[:4, :4], instance[:4, :4], semantic[7] = 13, 5, 255  # a car, void
+    for frame in range(2):
+        name = frame_name(3, frame)
+        split = tmp_path / 'data/video_sequence/val'
+        write_panoptic(split / f'{name}_panoptic.png', semantic, instance)
+        write_png(split / f'{name}_depth.png', np.full((8, 8), 2560, np.uint16))
+        codes = np.where(semantic == 13, 2 * 10000 + 1, np.where(semantic == 0, 80000, 190000))
+        content = dict(panseg=codes.astype(np.uint32), depth=np.full((8, 8), 11, np.float32))
+        if as_tensor:
+            content = {
+                k: torch.from_numpy(v.astype(v.dtype.str.replace('u', 'i')))
+                for k, v in content.items()
+            }
+        torch.save(content, frames / f'{name}.pth')
+    args = ('results', 'data', '--depth', '--window-size', '1', '2', '--json', 'out.json')
+    done = tool('eval_dvpq_step', tmp_path, *args, '--protocol', 'cityscapes-dvps')
+    assert done.returncode == 0, done.stderr
+    result = json.loads((tmp_path / 'out.json').read_text())
+    classes = result['vpq']['k']['2']['pq']
+    assert classes[0] == classes[13] == 1 and result['vpq']['VPQ'] == pytest.approx(2 / 19)
+    assert result['depth']['abs_rel'] == pytest.approx(0.1)
+    refused = tool('eval_dvpq_step', tmp_path, *args)
+    assert refused.returncode == 1 and 'add --protocol cityscapes-dvps' in refused.stderr
+    torch.save(dict(panseg=Path('a'), depth=1), frames / f'{frame_name(3, 0)}.pth')
+    refused = tool('eval_dvpq_step', tmp_path, *args, '--protocol', 'cityscapes-dvps')
+    assert refused.returncode == 1 and 'could run code' in refused.stderr
+    torch.save(dict(panseg=torch.zeros(8, 8)), frames / f'{frame_name(3, 0)}.pth')
+    refused = tool('eval_dvpq_step', tmp_path, *args, '--protocol', 'cityscapes-dvps')
+    assert refused.returncode == 1 and "holds no map 'panseg'" in refused.stderr

@@ -3,8 +3,14 @@
 import numpy as np
 
 from knet.label_space import STEP
-from knet.visualization import colour_semantic, draw_tracks, side_by_side, track_colours
-from knet.visualization.colours import contours
+from knet.visualization import (
+    colour_depth,
+    colour_semantic,
+    draw_tracks,
+    side_by_side,
+    track_colours,
+)
+from knet.visualization.colours import colour_depth_error, contours
 
 ROAD, PERSON, CAR, VOID = 0, 11, 13, 255
 
@@ -59,3 +65,13 @@ def test_a_frame_without_tracks():
         STEP,
     )
     assert picture.shape == (8, 8, 3)
+
+
+def test_depth_goes_from_blue_to_red_and_unknown_is_black():
+    near, middle, far, farther, unknown = colour_depth(np.array([[1.0, 9, 80, 200, 0]]))[0]
+    assert unknown.tolist() == [0, 0, 0] and far.tolist() == farther.tolist()
+    assert near[2] > near[0] and far[0] > far[2] and middle[1] == max(middle)
+    depth, truth = np.array([[10.0, 10, 10, 10]]), np.array([[10.0, 20, 5, 0]])
+    right, half, double, unknown = colour_depth_error(depth, truth)[0]
+    assert unknown.tolist() == [0, 0, 0] and half.tolist() == double.tolist() == far.tolist()
+    assert right.tolist() == colour_depth(np.array([[1.0]]))[0, 0].tolist()

@@ -14,6 +14,7 @@ from mmcv.cnn import ConvModule
 from mmdet.models.builder import LOSSES, build_loss
 from torch import Tensor, nn
 
+from knet.errors import InputError
 from knet.models.kernels.branches import BRANCHES, Branch, StageTargets, fc_layers
 from knet.models.kernels.kernel_set import KernelSet
 from knet.models.kernels.mask_ops import upsample
@@ -78,12 +79,14 @@ def rows_of(
     """Arguments of `DepthLoss` for some rows of each image.
 
     Raises:
-        ValueError: an image has no depth.
+        InputError: an image has no depth.
     """
     depths = []
     for own, image in zip(weights, images):
         if image.depth is None:
-            raise ValueError('depth is trained but not loaded: data.train.with_depth of the config')
+            raise InputError(
+                'the model trains depth, but the data have none: data.train.with_depth=True'
+            )
         depths.append(image.depth.expand_as(own))
     return torch.cat(list(maps)), torch.cat(depths), torch.cat(list(weights))
 

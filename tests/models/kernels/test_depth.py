@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 
+from knet.errors import InputError
 from knet.models.kernels.branches import StageTargets
 from knet.models.kernels.depth import DepthBranch, DepthLoss, DepthStart, metres_of
 from knet.models.kernels.kernel_set import KernelSet
@@ -76,7 +77,7 @@ def test_kernels_learn_under_their_own_masks(everywhere):
 
 
 def test_depth_that_was_not_loaded():
-    with pytest.raises(ValueError, match='data.train.with_depth'):
+    with pytest.raises(InputError, match='data.train.with_depth=True'):
         DepthBranch(KERNELS, LOSS).loss(torch.zeros(1, 5, 2, 2), targets(None))
 
 
