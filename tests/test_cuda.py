@@ -17,14 +17,8 @@ from knet.models.precision import PRECISIONS
 from knet.structures import Frame
 from tests import reference
 from tests.conftest import run, run_tool
-from tests.models.test_reference import (
-    MODELS,
-    R50,
-    assert_outputs_match,
-    assert_training_step_matches,
-    run_frames,
-    soften,
-)
+from tests.models.test_polyphonic import CONFIGS as POLYPHONIC
+from tests.models.test_reference import MODELS, R50, soften
 
 pytestmark = [
     pytest.mark.cuda,
@@ -45,7 +39,17 @@ def exact_float32(monkeypatch):
 def test_forward_pass_of_r50():
     expected = reference.expected('video_forward_r50')
     model = reference.with_reference_weights(reference.build(R50)).cuda()
-    assert_outputs_match(run_frames(model, expected), expected)
+    reference.assert_outputs_match(reference.run_frames(model, expected), expected)
+
+
+def test_forward_pass_of_polyphonicformer():
+    expected = reference.expected('polyphonic_forward_r50')
+    model = reference.with_reference_weights(reference.build(POLYPHONIC['video'])).cuda()
+    results = []
+    reference.assert_outputs_match(reference.run_frames(model, expected, results), expected)
+    for result, want in zip(results, expected['results']):
+        depth = reference.sample(result.outputs['depth'], len(want['depth']['at']))
+        assert abs(depth - want['depth']['at']).max() < 1e-3 * want['depth']['std']
 
 
 def run_network(model, image, previous=None):
@@ -77,7 +81,7 @@ def test_training_step_of_video_knet(tmp_path):
     ).cuda()
     key, ref = reference.training_batch(tmp_path, expected['seed'], 'cuda')
     losses = model(reference.first(key), reference.first(ref))
-    assert_training_step_matches(model, losses, expected)
+    reference.assert_training_step_matches(model, losses, expected)
 
 
 def test_training_step_of_knet(tmp_path):
@@ -87,7 +91,7 @@ def test_training_step_of_knet(tmp_path):
         expected['fc_mask_weight_factor'],
     ).cuda()
     key, _ = reference.training_batch(tmp_path, expected['seed'], 'cuda')
-    assert_training_step_matches(model, model(key), expected)
+    reference.assert_training_step_matches(model, model(key), expected)
 
 
 @pytest.mark.parametrize(

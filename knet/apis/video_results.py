@@ -13,16 +13,26 @@ from knet.apis.sources import FileReader, FolderReader, SourceFrame, VideoSource
 from knet.coco_format import FOLDER, INSTANCES, PANOPTIC, TRACKS, CocoWriter
 from knet.files import write_bytes
 from knet.label_space import LabelSpace
-from knet.step_format import write_panoptic
+from knet.step_format import write_depth, write_panoptic
 from knet.structures import FrameResult
 from knet.visualization import VideoWriter, draw_tracks
 from knet.visualization.video import PANEL_WIDTH
 
-CONTENTS = ('video.mp4', 'panoptic', FOLDER, PANOPTIC, INSTANCES, TRACKS, 'frames', 'images')
+CONTENTS = (
+    'video.mp4',
+    'panoptic',
+    'depth',
+    FOLDER,
+    PANOPTIC,
+    INSTANCES,
+    TRACKS,
+    'frames',
+    'images',
+)
 """Files and folders that are written into a folder of results."""
 NAMES = re.compile(
     r'video\.mp4|(coco_panoptic|coco_instances|youtube_vis)\.json'
-    r'|(panoptic/\d+|coco_panoptic)/\d{6,}_\d{6,}\.png|(frames|images)/\d{6,}_\d{6,}\.jpg'
+    r'|((panoptic|depth)/\d+|coco_panoptic)/\d{6,}_\d{6,}\.png|(frames|images)/\d{6,}_\d{6,}\.jpg'
 )
 """Names of the files."""
 LARGEST_ENLARGED = 4096  # pixels; small frames are enlarged up to it
@@ -36,6 +46,7 @@ class VideoResults:
 
     video.mp4                                  overlay, with the sound of the source
     panoptic/<sequence>/<name>.png             class and track id of each pixel, STEP encoding
+    depth/<sequence>/<name>.png                of models with depth: 16 bit, metres * 256
     coco_panoptic.json and others              see `knet.coco_format`
     frames/<name>.jpg, images/<name>.jpg       pictures of the video; its frames as they were read
 
@@ -86,8 +97,10 @@ class VideoResults:
         """
         self.length += 1
         if 'maps' in self.kinds:
-            folder = self.folder / 'panoptic' / str(self.source.reader.sequence)
-            write_panoptic(folder / f'{frame.name}.png', result.semantic, result.instance)
+            name = f'{self.source.reader.sequence}/{frame.name}.png'
+            write_panoptic(self.folder / 'panoptic' / name, result.semantic, result.instance)
+            if 'depth' in result.outputs:
+                write_depth(self.folder / 'depth' / name, result.outputs['depth'])
         if self._coco:
             self._coco.add(
                 frame.number,
@@ -171,7 +184,8 @@ class VideoResults:
             self.video.close()
             files['video'] = [self.video.path]
         if 'maps' in self.kinds:
-            files['maps'] = [self.folder / 'panoptic']
+            folders = (self.folder / name for name in ('panoptic', 'depth'))
+            files['maps'] = [folder for folder in folders if folder.is_dir()]
         if self._coco:
             files['json'] = self._coco.close()
         for kind in ('frames', 'images'):

@@ -48,6 +48,11 @@ def test_from_training_to_figures(toy_root, tmp_path, name):
         assert again.returncode == 0, again.stderr
         assert all(line in done.stdout for line in again.stdout.splitlines())
         assert json.loads((tmp_path / 'again.json').read_text())['depth'] == figures['depth']
+    # and a video of one's own has the same depth
+    args = (config, work_dir, show / 'videos/2.mp4', '--out', tmp_path / 'demo', '--write', 'maps')
+    done = run_tool('video_demo', *args, '--end', '1')
+    assert done.returncode == 0 and f'{tmp_path}/demo/depth' in done.stdout, done.stderr
+    assert read_depth(tmp_path / 'demo/depth/0/000000_000000.png').max() <= 80
 
 
 def test_depth_changes_no_mask(toy_root, tmp_path):
