@@ -11,7 +11,7 @@ from typing import Any, Dict, List, Optional, Sequence, Tuple
 import numpy as np
 from tqdm import tqdm
 
-from knet.data.base import DatasetInfo, FrameRecord, SegmentationDataset
+from knet.data.base import WINDOW_SIZES, DatasetInfo, FrameRecord, SegmentationDataset
 from knet.data.layouts import StepLayout
 from knet.errors import InputError
 from knet.evaluation import (
@@ -131,11 +131,13 @@ class VideoPanoptic(Task):
     def next_commands(self, results: Path, dataset: SegmentationDataset) -> List[str]:
         if not isinstance(dataset.info.layout, StepLayout):
             return []
-        folders = f'{results} {dataset.folder}'
+        folders, sizes = f'{results} {dataset.folder}', dataset.info.window_sizes
+        windows = ' --window-size ' + ' '.join(map(str, sizes)) if sizes != WINDOW_SIZES else ''
         return [
             f'tools/report.py {folders} --out {results.parent / "report.html"}',
             f'tools/visualize.py {folders}',
-            *(f'tools/eval_{metric}_step.py {folders}' for metric in ('dstq', 'dvpq')),
+            f'tools/eval_dstq_step.py {folders}',
+            f'tools/eval_dvpq_step.py {folders}{windows}',
         ]
 
 
@@ -218,11 +220,9 @@ class ImageDepth(VideoDepth):
         }
 
     def next_commands(self, results: Path, dataset: SegmentationDataset) -> List[str]:
-        return [
-            line + ' --window-size 1'
-            for line in super().next_commands(results, dataset)
-            if 'tools/eval_dvpq' in line
-        ]
+        commands = super().next_commands(results, dataset)
+        # the last --window-size counts
+        return [line + ' --window-size 1' for line in commands if 'tools/eval_dvpq' in line]
 
 
 def depth_file(results: Path, record: FrameRecord) -> Path:

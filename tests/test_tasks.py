@@ -57,6 +57,10 @@ def test_commands_that_look_at_results(dataset, tmp_path):
     assert find_task('image_panoptic').next_commands(tmp_path, dataset) == []
     with_depth = find_task('video_depth').next_commands(tmp_path, dataset)
     assert [line.endswith(' --depth') for line in with_depth] == [False, False, True, True]
+    info = dataclasses.replace(dataset.info, window_sizes=(1, 5))
+    other = SimpleNamespace(info=info, folder=dataset.folder)
+    commands = find_task('video_panoptic').next_commands(tmp_path, other)
+    assert commands[-1].endswith(' --window-size 1 5')
     (command,) = find_task('image_depth').next_commands(tmp_path, dataset)
     assert command.split()[0] == 'tools/eval_dvpq_step.py'
 

@@ -204,8 +204,8 @@ def add_test_options(parser: Parser) -> None:
         '--eval',
         nargs='*',
         metavar='METRIC',
-        help='evaluate: STQ, VPQ, on images PQ; without a name all that fit, if the split has '
-        'ground truth',
+        help='evaluate: STQ, VPQ, on images PQ, with depth also DSTQ, DVPQ, DEPTH; without a name '
+        'all that fit, if the split has ground truth',
     )
     add_precision_option(parser)
     add_clip_option(parser)

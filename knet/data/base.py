@@ -20,6 +20,9 @@ from knet.label_space import LabelSpace
 from knet.step_format import MAX_INSTANCE_ID, read_depth, read_png
 from knet.structures import Frame
 
+WINDOW_SIZES = (1, 2, 3, 4)
+"""Frames per window of VPQ, where a set has no others."""
+
 
 @dataclass(frozen=True)
 class Draw:
@@ -123,7 +126,7 @@ class DatasetInfo:
     root: str
     protocol: Optional[str] = None
     fps: int = 10
-    window_sizes: Tuple[int, ...] = (1, 2, 3, 4)
+    window_sizes: Tuple[int, ...] = WINDOW_SIZES
 
 
 class SegmentationDataset(Dataset):

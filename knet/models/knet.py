@@ -104,6 +104,7 @@ class KNet(BaseModule):
         self.neck = build_neck({**neck, 'out_channels': channels})
         self.rpn_head = build_head({**rpn_head, **common})
         self.roi_head = build_head({**roi_head, **common})
+        self._check_paths()
         self.fusion = FusionOptions(**(test_cfg or {}))
         self.precision: Optional[torch.dtype] = None
         """Type of autocast of the network in testing; None: float32."""
@@ -111,6 +112,16 @@ class KNet(BaseModule):
         # parameters in distributed training
         for conv in self.neck.fpn_convs[self.rpn_head.localization_fpn.end_level + 1 :]:
             conv.requires_grad_(False)
+
+    def _check_paths(self) -> None:
+        """Raise ValueError unless each path that starts is read by branches, and the reverse."""
+        starts = set(self.rpn_head.paths)
+        for number, stage in enumerate(self.roi_head.mask_head):
+            if set(stage.paths) != starts:
+                raise ValueError(
+                    f'branches of stage {number} read the paths {sorted(stage.paths)}, '
+                    f'rpn_head.paths has {sorted(starts)}'
+                )
 
     @property
     def device(self) -> torch.device:

@@ -5,8 +5,10 @@ import pytest
 import torch
 
 from knet.apis import build_model, load_config
+from knet.errors import InputError
 from knet.models.panoptic_fusion import FusionOptions
 from knet.structures import Frame
+from tests import reference
 
 
 @pytest.fixture(scope='module')
@@ -45,3 +47,12 @@ def test_image(model, merge_joint, size, original):
     assert result.segment_map.dtype == np.int32 and result.segment_map.max() == len(rows)
     assert things == len(np.unique(result.instance[result.instance > 0]))
     assert set(np.unique(result.semantic)) <= set(range(19))
+
+
+def test_paths_of_branches_must_start():
+    config = 'toy_step/video_knet_depth_s3_r18_toy_step.py'
+    with pytest.raises(InputError, match=r"read the paths \['depth'\], rpn_head.paths has \[\]"):
+        reference.build(config, **{'model.rpn_head.paths': None})
+    branches = 'model.roi_head.mask_head.branches'
+    with pytest.raises(InputError, match=r"read the paths \['other'\], rpn_head.paths has"):
+        reference.build(config, **{f'{branches}.depth.path': 'other'})
