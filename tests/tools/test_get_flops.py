@@ -49,6 +49,25 @@ def test_video_model_of_a_config_with_crops(tool, tiny_config):
     assert double['track_head'] == table['track_head']
 
 
+def test_models_with_depth(tool):
+    """Depth adds to both heads; 100 regions of 7x7 go through four convolutions."""
+    folder = ROOT / 'configs/det'
+    video = folder / 'polyphonic/polyphonic_video_r50_cityscapes_dvps.py'
+    table = rows(tool('analysis/get_flops', video, '--shape', 64, 64))
+    plain = rows(tool('analysis/get_flops', PRETRAINED, '--shape', 64, 64))
+    assert table['all'][0] == pytest.approx(58.95, abs=0.01)
+    # convolutions, and the layers behind them
+    macs = 100 * (4 * 49 * 256 * 256 * 9 + 49 * 256 * 1024 + 1024 * 256)
+    assert table['track_head'][2] == pytest.approx(2 * macs / 1e9, abs=0.01)
+    for part, same in (
+        ('backbone', True),
+        ('neck', True),
+        ('rpn_head', False),
+        ('roi_head', False),
+    ):
+        assert (table[part] == plain[part]) == same
+
+
 def test_bad_shape(tool, tiny_config):
     with pytest.raises(InputError, match='--shape must be two positive numbers, got 0 32'):
         tool('analysis/get_flops', tiny_config, '--shape', 0, 32)

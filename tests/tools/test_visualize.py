@@ -12,7 +12,8 @@ import pytest
 from knet.errors import InputError
 from knet.evaluation.mistakes import KINDS
 from knet.label_space import STEP
-from knet.step_format import read_panoptic, read_png, write_panoptic, write_png
+from knet.step_format import read_panoptic, read_png, write_depth, write_panoptic, write_png
+from knet.visualization import colour_depth
 from tests.conftest import ROOT
 
 
@@ -44,6 +45,24 @@ def test_everything(tool, toy_results, tmp_path):
     assert count == 4 and (height, width) == (2 * (8 * 64 + 24) + 24, 2 * 8 * 128)
     sheet = read_png(tmp_path / 'out/worst_frames.png')
     assert sheet.shape[1] == 2 * (960 + 8) and f'{tmp_path}/out/worst_frames.png' in printed
+
+
+def test_depth(tool, toy_results, tmp_path):
+    """Of predictions with depth: coloured, and in the video with its truth and error."""
+    results, root = tmp_path / 'results', toy_results[1]
+    shutil.copytree(toy_results[0], results)
+    for path in results.glob('panoptic/*/*.png'):
+        name = path.relative_to(results / 'panoptic')
+        write_depth(results / 'depth' / name, np.full((64, 128), 80.0))
+    options = ('--sequences', 2, '--write', 'depth,videos')
+    for truth, panels, rows in ((root, 7, 3), (None, 3, 1)):
+        out = tmp_path / f'out{panels}'
+        printed = tool('visualize', results, *filter(None, [truth]), '--out', out, *options)
+        assert f'depth: {out}/depth' in printed
+        picture = read_png(out / 'depth/2/000002_000000.png')[..., ::-1]
+        assert (picture == colour_depth(np.array([[80.0]]))).all()
+        count, (height, _, _) = frames_of(out / 'videos/2.mp4')
+        assert count == 4 and height // (8 * 64 + 24) == rows
 
 
 def test_error_map_has_the_colours_of_its_kinds(tool, tmp_path):

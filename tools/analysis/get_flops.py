@@ -4,8 +4,9 @@
 
 Counted are convolutions, matrix products and attention; a multiplication and the addition after it
 are two operations. Video models see a frame that has a frame before it, and embed all of its
-kernels. Normalization, activations, interpolation, the panoptic merge and the tracker are not
-counted. Nothing is computed and no weights are fetched: the tensors have shapes, but no values.
+kernels, or as many regions. Normalization, activations, interpolation, the panoptic merge and the
+tracker are not counted. Nothing is computed and no weights are fetched: the tensors have shapes,
+but no values.
 """
 
 import argparse
@@ -21,6 +22,7 @@ from knet.apis import build_model, load_config
 from knet.commands.options import add_config_options
 from knet.data.transforms import DIVISOR, padded_size
 from knet.errors import InputError, report_input_errors
+from knet.models.region_knet import RegionKNet
 from knet.models.video_knet import VideoKNet
 
 PARTS = {
@@ -85,8 +87,13 @@ def count_flops(model: nn.Module, shape: Tuple[int, int]) -> Dict[str, int]:
     is_video = isinstance(model, VideoKNet)
     previous: List[Tensor] = [model.roi_head(initial)[-1].kernels] if is_video else []
     output = count('roi_head', model.roi_head, initial, *previous)[-1]
+    number = model.kernel_set.num_proposals
     if is_video:
-        count('track_head', model.embed, output.track_feats[0, : model.kernel_set.num_proposals])
+        count('track_head', model.embed, output.track_feats[0, :number])
+    elif isinstance(model, RegionKNet):
+        head, channels = model.track_head, model.kernel_set.channels
+        sizes = number, channels, head.roi_size, head.roi_size
+        count('track_head', head.embed_feats, torch.empty(sizes, device='meta'))
     return counts
 
 

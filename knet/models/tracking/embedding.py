@@ -162,6 +162,10 @@ class RegionEmbedHead(EmbedHead):
             chosen = (level == number).nonzero()[:, 0]
             read = roi_align(own, rois[chosen], self.roi_size, 1 / stride, 2, aligned=True)
             feats = feats.index_copy(0, chosen, read)
+        return self.embed_feats(feats)
+
+    def embed_feats(self, feats: Tensor) -> Tensor:
+        """Embeddings (n, D) of the features of regions, (n, C, roi_size, roi_size)."""
         for conv in self.convs:
             feats = conv(feats)
         return self.embed(feats.flatten(1))
