@@ -19,12 +19,13 @@ from knet.apis.hooks import SavingHook, StepHook
 from knet.errors import InputError
 from knet.models.kernels.branches import BRANCHES
 from knet.models.kernels.links import LINKS
+from knet.models.kernels.path import PATHS
 from knet.models.tracking.tracker import TRACKERS
 
 yaml_handler.Loader = yaml.SafeLoader  # mmcv's would run what a YAML config names
 UNNAMED = dict(checkpoint_config=SavingHook, optimizer_config=StepHook)
 """Parts of a config that name no class."""
-REGISTRIES = (MODELS, BRANCHES, LINKS, TRACKERS, HOOKS, OPTIMIZERS, RUNNERS)
+REGISTRIES = (MODELS, BRANCHES, PATHS, LINKS, TRACKERS, HOOKS, OPTIMIZERS, RUNNERS)
 
 
 def load_config(path: str, options: Optional[Union[Dict, Sequence[str]]] = None) -> Config:

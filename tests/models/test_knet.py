@@ -56,3 +56,12 @@ def test_paths_of_branches_must_start():
     branches = 'model.roi_head.mask_head.branches'
     with pytest.raises(InputError, match=r"read the paths \['other'\], rpn_head.paths has"):
         reference.build(config, **{f'{branches}.depth.path': 'other'})
+
+
+def test_options_of_depth_can_be_set():
+    """Arguments that the config does not name are found in their classes, also those of paths."""
+    config = 'toy_step/video_knet_depth_s3_r18_toy_step.py'
+    options = {'model.rpn_head.paths.depth.train_dense': False}
+    options['model.rpn_head.paths.depth.loss.scale_invariant'] = False
+    depth = reference.build(config, **options).rpn_head.paths['depth']
+    assert not depth.train_dense and not depth.loss_depth.scale_invariant
