@@ -37,7 +37,7 @@ from preparation import (
 
 from knet.errors import InputError, report_input_errors
 from knet.label_space import CITYSCAPES, SEMKITTI
-from knet.step_format import frame_name, read_png, read_png_size, write_panoptic
+from knet.step_format import frame_name, read_depth, read_png, read_png_size, write_panoptic
 
 SPLITS = ('train', 'val')
 NAME = re.compile(
@@ -162,6 +162,10 @@ def read_labels(frame: Frame) -> Tuple[np.ndarray, np.ndarray]:
     if unknown.any():
         raise InputError(f'{frame.labels[0]} holds class {classes[unknown].min()}')
     is_thing = np.isin(classes, space.thing_ids)
+    if ((instances > 0) & ~is_thing & (classes != space.void)).any():
+        raise InputError(
+            f'{frame.labels[0]} gives stuff an instance number; expected class * 1000 + instance'
+        )
     return classes.astype(np.uint8), np.where(is_thing, instances, 0)
 
 
@@ -181,6 +185,7 @@ def prepare_frame(frame: Frame, symlink: bool) -> Outcome:
         if len(set(sizes.values())) > 1:
             text = ', '.join(f'{path} {size}' for path, size in sizes.items())
             raise InputError(f'the files have different sizes (height, width): {text}')
+        read_depth(frame.depth)  # 16 bit, whole
         if not is_done:
             write_panoptic(panoptic, *read_labels(frame))
     except InputError as error:

@@ -280,7 +280,7 @@ def read_depth(path) -> np.ndarray:
 
 def encode_depth(depth: np.ndarray) -> np.ndarray:
     """Metres as files and the metrics have them, uint16: times 256, rounded; at most 255.99 m."""
-    return np.rint(depth * DEPTH_UNITS).clip(0, 65535).astype(np.uint16)
+    return np.rint(np.float32(depth) * DEPTH_UNITS).clip(0, 65535).astype(np.uint16)
 
 
 def write_depth(path, depth: np.ndarray) -> None:

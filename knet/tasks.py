@@ -59,8 +59,13 @@ class Task:
         if 'depth' in result.outputs:
             write_depth(depth_file(results, record), result.outputs['depth'])
 
+    def available(self, dataset: SegmentationDataset) -> Tuple[str, ...]:
+        """What of `metrics` the ground truth of a data set allows; nothing where frames have
+        none."""
+        return self.metrics if all(record.truth for record in dataset.records) else ()
+
     def evaluate(self, results: Path, dataset: SegmentationDataset) -> Dict[str, Any]:
-        """Measure predictions that `write` wrote against the ground truth of a data set.
+        """Measure predictions that `write` wrote against the ground truth: all that is `available`.
 
         Raises:
             InputError: a prediction or its ground truth is missing or cannot be used.
@@ -102,8 +107,8 @@ class VideoPanoptic(Task):
     makes_videos = True
 
     def evaluate(self, results: Path, dataset: SegmentationDataset) -> Dict[str, Any]:
-        self.check_truth(dataset)
-        evaluator = self._evaluator(dataset.info)
+        Task.check_truth(self, dataset)
+        evaluator = self._evaluator(dataset)
         for record in tqdm(dataset.records, desc='evaluating', unit='frame', disable=None):
             truth = dataset.read_truth(record)
             prediction = read_panoptic(self.prediction_file(results, record))
@@ -111,8 +116,12 @@ class VideoPanoptic(Task):
             evaluator.add_frame(record.sequence, record.frame, *truth, *prediction, **depths)
         return evaluator.result()
 
-    def _evaluator(self, info: DatasetInfo) -> VideoPanopticEvaluator:
-        return VideoPanopticEvaluator(_protocol(info), info.window_sizes)
+    def _evaluator(self, dataset: SegmentationDataset) -> VideoPanopticEvaluator:
+        return VideoPanopticEvaluator(_protocol(dataset.info), self._windows(dataset.info))
+
+    def _windows(self, info: DatasetInfo) -> Tuple[int, ...]:
+        """Frames per window of VPQ."""
+        return info.window_sizes
 
     def _read_depths(
         self, results: Path, record: FrameRecord, dataset: SegmentationDataset
@@ -169,6 +178,16 @@ class VideoDepth(VideoPanoptic):
 
     name = 'video_depth'
     metrics: Tuple[str, ...] = ('STQ', 'VPQ', 'DSTQ', 'DVPQ', 'DEPTH')
+    of_depth = ('DSTQ', 'DVPQ', 'DEPTH')
+    """Those of `metrics` that need depth."""
+
+    def available(self, dataset: SegmentationDataset) -> Tuple[str, ...]:
+        has_depth = [record.depth is not None for record in dataset.records]
+        if any(has_depth):
+            self.check_truth(dataset)  # some frames without are no choice, but a fault
+            return self.metrics
+        plain = tuple(name for name in self.metrics if name not in self.of_depth)
+        return plain if super().available(dataset) else ()
 
     def check_truth(self, dataset: SegmentationDataset) -> None:
         super().check_truth(dataset)
@@ -176,12 +195,16 @@ class VideoDepth(VideoPanoptic):
             if record.depth is None:
                 raise InputError(f'{record.image} has no depth; the split cannot be evaluated')
 
-    def _evaluator(self, info: DatasetInfo) -> VideoPanopticEvaluator:
-        return VideoPanopticEvaluator(_protocol(info), info.window_sizes, DepthOptions())
+    def _evaluator(self, dataset: SegmentationDataset) -> VideoPanopticEvaluator:
+        options = DepthOptions() if 'DEPTH' in self.available(dataset) else None
+        windows = self._windows(dataset.info)
+        return VideoPanopticEvaluator(_protocol(dataset.info), windows, options)
 
     def _read_depths(
         self, results: Path, record: FrameRecord, dataset: SegmentationDataset
     ) -> Dict[str, np.ndarray]:
+        if record.depth is None:
+            return {}
         maps = dict(
             gt_depth=dataset.read_depth(record), pred_depth=read_depth(depth_file(results, record))
         )
@@ -197,7 +220,8 @@ class VideoDepth(VideoPanoptic):
 
     def next_commands(self, results: Path, dataset: SegmentationDataset) -> List[str]:
         commands = super().next_commands(results, dataset)
-        return [line + ' --depth' * ('tools/eval_' in line) for line in commands]
+        has_depth = 'DEPTH' in self.available(dataset)
+        return [line + ' --depth' * (has_depth and 'tools/eval_' in line) for line in commands]
 
 
 class ImageDepth(VideoDepth):
@@ -209,8 +233,8 @@ class ImageDepth(VideoDepth):
     metrics: Tuple[str, ...] = ('VPQ', 'DVPQ', 'DEPTH')
     makes_videos = False
 
-    def _evaluator(self, info: DatasetInfo) -> VideoPanopticEvaluator:
-        return VideoPanopticEvaluator(_protocol(info), (1,), DepthOptions())
+    def _windows(self, info: DatasetInfo) -> Tuple[int, ...]:
+        return (1,)
 
     def summary(self, figures: Dict[str, Any]) -> Dict[str, Optional[float]]:
         return {

@@ -50,6 +50,25 @@ def test_depth_is_measured(dataset, tmp_path):
     assert dvpq['0.5']['DVPQ'] == pytest.approx(1) and dvpq['0.25']['DVPQ'] < 0.2
 
 
+def test_sets_without_depth_are_measured_by_what_they_have(dataset, tmp_path):
+    """But depth for some frames is a fault."""
+    task, depths = find_task('video_depth'), [record.depth for record in dataset.records]
+    assert task.available(dataset) == task.metrics
+    for record in dataset.records:
+        outputs = dict(depth=dataset.read_depth(record))
+        truth = read_panoptic(record.truth[0])
+        task.write(tmp_path, record, FrameResult(*truth, None, None, outputs))
+    dataset.records = [dataclasses.replace(record, depth=None) for record in dataset.records]
+    assert task.available(dataset) == ('STQ', 'VPQ')
+    figures = task.evaluate(tmp_path, dataset)
+    assert figures['stq']['STQ'] == pytest.approx(1) and 'depth' not in figures
+    assert 'DVPQ' not in task.format(figures) and 'STQ' in task.format(figures)
+    assert not any('--depth' in line for line in task.next_commands(tmp_path, dataset))
+    dataset.records[1] = dataclasses.replace(dataset.records[1], depth=depths[1])
+    with pytest.raises(InputError, match='has no depth; the split cannot be evaluated'):
+        task.available(dataset)
+
+
 def test_commands_that_look_at_results(dataset, tmp_path):
     commands = find_task('video_panoptic').next_commands(tmp_path, dataset)
     tools = ['report', 'visualize', 'eval_dstq_step', 'eval_dvpq_step']
@@ -58,7 +77,7 @@ def test_commands_that_look_at_results(dataset, tmp_path):
     with_depth = find_task('video_depth').next_commands(tmp_path, dataset)
     assert [line.endswith(' --depth') for line in with_depth] == [False, False, True, True]
     info = dataclasses.replace(dataset.info, window_sizes=(1, 5))
-    other = SimpleNamespace(info=info, folder=dataset.folder)
+    other = SimpleNamespace(info=info, folder=dataset.folder, records=dataset.records)
     commands = find_task('video_panoptic').next_commands(tmp_path, other)
     assert commands[-1].endswith(' --window-size 1 5')
     (command,) = find_task('image_depth').next_commands(tmp_path, dataset)

@@ -18,6 +18,7 @@ from knet.apis.build import blame_config
 from knet.apis.clips import segment_clips
 from knet.apis.distributed import barrier
 from knet.data import FrameRecord, SegmentationDataset
+from knet.data.base import check_depth
 from knet.data.loaders import SequenceLoader
 from knet.data.transforms import picture_of
 from knet.files import result_folder
@@ -138,6 +139,7 @@ def draw(
     depth = result.outputs.get('depth')
     if depth is not None and record.depth:
         truth['gt_depth'] = dataset.read_depth(record)
+        check_depth(truth['gt_depth'], frame.original_size, record)
     maps = result.semantic, result.instance
     renderer.add(record.folder, record.name, image, *maps, depth=depth, **truth)
 

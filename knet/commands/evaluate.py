@@ -53,7 +53,9 @@ def run(args: argparse.Namespace) -> None:
 def as_folders(result_path: Path, protocol: Optional[str]) -> Iterator[Path]:
     """A folder of results as `knet.evaluation` reads them: what the published test of
     PolyphonicFormer writes is converted for the block."""
-    if not result_path.is_dir() or not any(result_path.glob('[0-9]*_[0-9]*.pth')):
+    # names as in `knet.commands.torch_results`, which needs torch
+    files = result_path.glob('[0-9]*_[0-9]*.pth') if result_path.is_dir() else iter(())
+    if (result_path / 'panoptic').is_dir() or next(files, None) is None:
         yield result_path
         return
     if protocol is None:
@@ -61,11 +63,14 @@ def as_folders(result_path: Path, protocol: Optional[str]) -> Iterator[Path]:
             f'{result_path} holds torch files, which do not say of which classes; add --protocol '
             'cityscapes-dvps or semkitti-dvps'
         )
-    from knet.commands.torch_results import convert_torch_results  # needs torch
+    from knet.commands.torch_results import convert_torch_results
 
     with tempfile.TemporaryDirectory() as folder:
         convert_torch_results(result_path, Path(folder), get_protocol(protocol).label_space)
-        yield Path(folder)
+        try:
+            yield Path(folder)
+        except InputError as error:  # the user knows nothing of the copy
+            raise InputError(str(error).replace(folder, str(result_path))) from None
 
 
 def _check_output(path: Path, is_folder: bool) -> None:

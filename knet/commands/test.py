@@ -30,10 +30,10 @@ from knet.tasks import find_task
 
 
 def check_metrics(names, task, dataset):
-    """Which metrics to measure: those named, or all of the task; none without ground truth.
+    """Which metrics to measure: those named, or all that the ground truth allows.
 
     Raises:
-        InputError: a named one is not of the task, or there is no ground truth.
+        InputError: a named one is not of the task, or the ground truth does not allow it.
     """
     for name in names:
         if name not in task.metrics:
@@ -41,10 +41,12 @@ def check_metrics(names, task, dataset):
                 f'--eval {name}: there is no such metric for {dataset.folder}, which is evaluated '
                 f'by {" and ".join(task.metrics)}'
             )
-    labelled = all(record.truth for record in dataset.records)
-    if names and not labelled:
-        raise InputError(f'--eval {names[0]}: {dataset.folder} has images without ground truth')
-    return (names or task.metrics) if labelled else []
+    available = task.available(dataset)
+    for name in names:
+        if name not in available:
+            what = 'no depth' if available else 'images without ground truth'
+            raise InputError(f'--eval {name}: {dataset.folder} has {what}')
+    return names or available
 
 
 def run(args):

@@ -141,11 +141,16 @@ def read_item(item: Item, mistakes: Dict[int, SequenceMistakes]) -> Drawing:
     """
     codes = read_prediction(item.prediction)
     image = read_image(item.image, codes, item.prediction[0])
-    depths = {
-        name: resize_nearest(read_depth(path), codes.shape)
-        for name, path in (('depth', item.depth), ('gt_depth', item.gt_depth))
-        if path is not None
-    }
+    depths = {}
+    if item.depth is not None:
+        depths['depth'] = resize_nearest(read_depth(item.depth), codes.shape)
+    if item.gt_depth is not None:
+        depths['gt_depth'] = read_depth(item.gt_depth)
+        if depths['gt_depth'].shape != codes.shape:
+            raise InputError(
+                f'{item.gt_depth} has the size {depths["gt_depth"].shape}, {item.prediction[0]} '
+                f'{codes.shape} (height, width)'
+            )
     if item.truth is None:
         return Drawing(image, *split_codes(codes), **depths)
     truth = read_codes(item.truth)

@@ -119,7 +119,8 @@ class TrainTransform:
             raise InputError(f'ratio_range must be (minimum, maximum), got {ratio_range!r}')
         if not isinstance(flip_ratio, (int, float)) or not 0 <= flip_ratio <= 1:
             raise InputError(f'flip_ratio must be a number from 0 to 1, got {flip_ratio!r}')
-        if clip_depth is not None and not (isinstance(clip_depth, (int, float)) and clip_depth > 0):
+        is_number = isinstance(clip_depth, (int, float)) and not isinstance(clip_depth, bool)
+        if clip_depth is not None and not (is_number and clip_depth > 0):
             raise InputError(f'clip_depth must be a number of metres over 0, got {clip_depth!r}')
         self.clip_depth = clip_depth
         self.num_thing_classes = num_thing_classes

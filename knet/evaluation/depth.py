@@ -2,9 +2,9 @@
 metres * 256, 0 = no value.
 
 DVPQ: a pixel whose relative depth error exceeds lambda loses its predicted class. DSTQ: (STQ^2 *
-    DQ)^(1/3), where DQ is the
-share of labelled pixels whose depth is within a factor t of the truth. Beside them the usual
-measures of depth alone (Eigen et al., arXiv 1406.2283), of each image, then the mean over images.
+DQ)^(1/3), where DQ is the share of labelled pixels whose depth is within a factor t of the truth.
+Beside them the usual measures of depth alone (Eigen et al., arXiv 1406.2283), of each image, then
+the mean over images.
 """
 
 from typing import NamedTuple, Sequence, Tuple

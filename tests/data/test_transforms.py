@@ -15,6 +15,7 @@ from knet.data.transforms import (
     random_flip,
     random_resize,
 )
+from knet.errors import InputError
 from knet.step_format import read_png
 
 VOID, PERSON, CAR, ROAD = 255, 0, 1, 2  # model classes
@@ -171,3 +172,9 @@ def test_far_depth_of_a_zoomed_image(clip, want):
     item.depth = np.full((8, 8), 120, np.float32)
     (done,) = TrainTransform(2, clip_depth=clip, **numbers)([item], np.random.default_rng(0))
     assert (done.targets.depth[:16, :16] == want).all()
+
+
+@pytest.mark.parametrize('value', [-1, True, 'far'])
+def test_bad_clip_depth(value):
+    with pytest.raises(InputError, match='clip_depth must be a number of metres over 0'):
+        TrainTransform(2, (8, 8), (1, 1), (8, 8), clip_depth=value)

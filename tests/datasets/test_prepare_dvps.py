@@ -80,6 +80,8 @@ def test_what_was_prepared_can_be_trained_on(tmp_path):
         ('lacking', ['frame 1', 'has no file', '_depth.png']),
         ('class', ['holds class 25']),
         ('size', ['different sizes']),
+        ('stuff', ['gives stuff an instance number']),
+        ('depth', ['not a 16-bit map']),
     ],
 )
 def test_problems_are_named_and_the_rest_is_prepared(tmp_path, damage, words):
@@ -87,9 +89,12 @@ def test_problems_are_named_and_the_rest_is_prepared(tmp_path, damage, words):
     stem = tmp_path / 'in/video_sequence/val/000001_000001_munster_000168_000024'
     if damage == 'lacking':
         os.unlink(f'{stem}_depth.png')
+    elif damage == 'depth':
+        os.unlink(f'{stem}_depth.png')
+        write_png(f'{stem}_depth.png', np.zeros(SIZE, np.uint8))
     else:
-        size = SIZE if damage == 'class' else (32, 32)
-        codes = np.full(size, 25003, np.uint16)
+        size = (32, 32) if damage == 'size' else SIZE
+        codes = np.full(size, 13 if damage == 'stuff' else 25003, np.uint16)
         write_png(f'{stem}_gtFine_instanceTrainIds.png', codes)
     script = (sys.executable, 'datasets/prepare_dvps.py')
     done = run(*script, tmp_path / 'in', tmp_path / 'out', '--symlink')

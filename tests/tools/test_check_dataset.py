@@ -208,6 +208,8 @@ def test_depth(step):
     assert done.returncode == 0, done.stderr
     line = 'train: depth of 4 frames: 40.0 to 40.0 m, mean 40.0 m, 50 % of the pixels labelled'
     assert line in done.stdout
+    write_depth(folder / f'{names[3]}_depth.png', np.zeros(IMAGE.shape[:2]))
+    assert 'train: 1 frames have depth without any label' in check(step).stdout
     (folder / f'{names[0]}_depth.png').unlink()
     write_depth(folder / f'{names[1]}_depth.png', np.ones((3, 3)))
     write_png(folder / f'{names[2]}_depth.png', IMAGE)

@@ -1,6 +1,7 @@
 """The tools as a user calls them."""
 
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -9,7 +10,9 @@ import numpy as np
 import pytest
 import torch
 
-from knet.step_format import frame_name, write_panoptic, write_png
+from knet.commands.torch_results import read_maps
+from knet.errors import InputError
+from knet.step_format import encode_depth, frame_name, write_panoptic, write_png
 from tests.evaluation.drawing import draw
 
 ROOT = Path(__file__).parents[2]
@@ -184,6 +187,19 @@ def test_torch_files_of_polyphonicformer(tmp_path, as_tensor):
     torch.save(dict(panseg=Path('a'), depth=1), frames / f'{frame_name(3, 0)}.pth')
     refused = tool('eval_dvpq_step', tmp_path, *args, '--protocol', 'cityscapes-dvps')
     assert refused.returncode == 1 and 'could run code' in refused.stderr
-    torch.save(dict(panseg=torch.zeros(8, 8)), frames / f'{frame_name(3, 0)}.pth')
+    for content, message in (
+        (dict(panseg=torch.zeros(8, 8)), 'panseg is of type float32, expected integers'),
+        (dict(depth=torch.zeros(8, 8)), "holds no map 'panseg'"),
+        (dict(panseg=torch.zeros(0, 8, dtype=torch.long)), "holds no map 'panseg'"),
+        (dict(panseg=codes.astype(np.int64), depth=np.zeros((4, 8))), 'depth (4, 8)'),
+        (dict(panseg=codes.astype(np.int64), depth=np.full((8, 8), np.nan)), 'not finite'),
+    ):
+        path = frames / f'{frame_name(3, 0)}.pth'
+        torch.save(content, path)
+        with pytest.raises(InputError, match=re.escape(message)):
+            read_maps(path)
+    torch.save(dict(panseg=codes, depth=torch.ones(8, 8, dtype=torch.bfloat16) * 300), path)
+    assert (encode_depth(read_maps(path)[1]) == 65535).all()
+    path.unlink()
     refused = tool('eval_dvpq_step', tmp_path, *args, '--protocol', 'cityscapes-dvps')
-    assert refused.returncode == 1 and "holds no map 'panseg'" in refused.stderr
+    assert 'frame 0: the prediction is missing, expected results/panoptic/3' in refused.stderr

@@ -49,7 +49,8 @@ class Split(NamedTuple):
 
 
 class DepthFacts(NamedTuple):
-    """Depth of a frame: least, mean and largest, metres, and the share of labelled pixels."""
+    """Depth of a frame: least, mean and largest, metres, and the share of labelled pixels; not a
+    number where none is labelled."""
 
     least: float
     mean: float
@@ -158,11 +159,15 @@ class Statistics:
         ]
         lines = []
         if self.depths:
-            least, mean, largest, share = zip(*self.depths)
-            lines.append(
-                f'depth of {len(self.depths)} frames: {min(least):.1f} to {max(largest):.1f} m, '
-                f'mean {np.mean(mean):.1f} m, {100 * np.mean(share):.0f} % of the pixels labelled'
-            )
+            known = [facts for facts in self.depths if facts.share]
+            text = f'depth of {len(self.depths)} frames'
+            if known:
+                least, mean, largest, _ = zip(*known)
+                text += f': {min(least):.1f} to {max(largest):.1f} m, mean {np.mean(mean):.1f} m'
+            share = 100 * np.mean([facts.share for facts in self.depths])
+            lines.append(f'{text}, {share:.0f} % of the pixels labelled')
+            if len(known) < len(self.depths):
+                lines.append(f'{len(self.depths) - len(known)} frames have depth without any label')
         return lines + [
             f'{number} {text}' + (f', such as {example}' if example else '')
             for number, text, example in counts
@@ -233,8 +238,8 @@ def inspect(record: FrameRecord, split: Split, space: LabelSpace, needed: Sequen
     return facts
 
 
-def inspect_depth(record: FrameRecord, size: Tuple[int, ...]) -> Optional[DepthFacts]:
-    """Read the depth of a frame; None where no pixel is labelled.
+def inspect_depth(record: FrameRecord, size: Tuple[int, ...]) -> DepthFacts:
+    """Read the depth of a frame.
 
     Raises:
         InputError: it cannot be used, or has another size.
@@ -243,7 +248,7 @@ def inspect_depth(record: FrameRecord, size: Tuple[int, ...]) -> Optional[DepthF
     check_depth(depth, size, record)
     known = depth[depth > 0]
     if not known.size:
-        return None
+        return DepthFacts(np.nan, np.nan, np.nan, 0.0)
     values = known.min(), known.mean(dtype=np.float64), known.max(), known.size / depth.size
     return DepthFacts(*map(float, values))
 
