@@ -150,10 +150,11 @@ def time_test(args: argparse.Namespace) -> Dict[str, Any]:
             with clock('network'):
                 (output,) = model.predict([frame], state)
             with clock('merge'):
-                merged = model.merge(output, frame)
+                merged = model.merge(output.stage, frame)
             with clock('ids and result'):
-                ids, state = model.identify(merged[0], output, state)
+                ids, state = model.identify(merged[0], output, frame, state)
                 result = model.make_result(*merged, ids)
+                result.outputs = model.describe(merged[0], output.stage, frame)
             with clock('writing'):
                 task.write(Path(folder) / 'parts', record, result)
         loader = build_test_loader(dataset, 0)  # so that its work counts too

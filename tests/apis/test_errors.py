@@ -77,7 +77,7 @@ def test_classes_stand_in_the_data_set_alone(call, tiny_config, tmp_path):
     assert 'the model of the config cannot be built' in line and 'num_thing_classes' in line
     args = ('--work-dir', tmp_path / 'w', '--cfg-options', 'data.name=kity')
     line = call('train', tiny_config, *args)
-    assert "unknown data set 'kity'; there are cityscapes_step, kitti_step" in line
+    assert "unknown data set 'kity'; there are cityscapes_dvps, cityscapes_step" in line
 
 
 @pytest.mark.parametrize(
@@ -106,7 +106,7 @@ def test_classes_stand_in_the_data_set_alone(call, tiny_config, tmp_path):
         ('model.roi_head.mask_assign_stride=0', 'the first training step fails (ZeroDivision'),
         ('lr_config.policy=nope', 'optimizer, runner or hooks of the config cannot be built'),
         ('task=image_panoptic', 'task image_panoptic gives a VideoKNet 0 reference frames'),
-        ('task=depth', "unknown task 'depth'; expected task = '...', one of image_panoptic"),
+        ('task=depth', "unknown task 'depth'; expected task = '...', one of image_depth"),
     ],
 )
 def test_settings_of_another_type_or_range(call, tiny_config, tmp_path, option, message):

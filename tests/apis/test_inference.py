@@ -210,7 +210,7 @@ def test_half_precision_of_the_network(model, tiny_config):
     conv = next(m for m in half.backbone.modules() if isinstance(m, torch.nn.Conv2d))
     assert conv.weight.is_contiguous(memory_format=torch.channels_last)
     for name in ('classes', 'masks'):
-        one, other = exact.predictions[name], found.predictions[name]
+        one, other = exact.stage.predictions[name], found.stage.predictions[name]
         assert one.dtype == other.dtype == torch.float32 and not torch.equal(one, other)
         assert (one - other).abs().mean() < 0.1 * one.std()
     results = list(segment_video(half, images(2)))

@@ -82,7 +82,7 @@ class PathStart(BaseModule):
         raise NotImplementedError
 
 
-class KernelPath(nn.Module):
+class KernelPath(BaseModule):
     """A stage's layers of a path: kernels read the features under their masks, then each other
     (K-Net, section 3.2).
 
