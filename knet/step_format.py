@@ -261,10 +261,12 @@ def write_panoptic(path, semantic: np.ndarray, instance: np.ndarray) -> None:
 
 
 def read_depth(path) -> np.ndarray:
-    """Read a depth map.
+    """Depth of a file, (H, W), float32, metres, 0 = no label; see `read_depth_units`."""
+    return read_depth_units(path).astype(np.float32) / DEPTH_UNITS
 
-    Returns:
-        (H, W), float32, metres, 0 = no label.
+
+def read_depth_units(path) -> np.ndarray:
+    """Depth as files and the metrics have it, (H, W), uint16, metres * 256, 0 = no label.
 
     Raises:
         InputError: missing, unreadable, or not 16 bit of one channel.
@@ -275,7 +277,7 @@ def read_depth(path) -> np.ndarray:
             f'{path} is {values.dtype} of shape {values.shape}, not a 16-bit map (metres * '
             f'{DEPTH_UNITS}, 0 = no label)'
         )
-    return values.astype(np.float32) / DEPTH_UNITS
+    return values
 
 
 def encode_depth(depth: np.ndarray) -> np.ndarray:

@@ -24,8 +24,7 @@ from knet.evaluation import (
 )
 from knet.evaluation.protocol import get_protocol
 from knet.step_format import (
-    encode_depth,
-    read_depth,
+    read_depth_units,
     read_panoptic,
     write_depth,
     write_panoptic,
@@ -205,10 +204,10 @@ class VideoDepth(VideoPanoptic):
     ) -> Dict[str, np.ndarray]:
         if record.depth is None:
             return {}
-        maps = dict(
-            gt_depth=dataset.read_depth(record), pred_depth=read_depth(depth_file(results, record))
+        return dict(
+            gt_depth=read_depth_units(record.depth),
+            pred_depth=read_depth_units(depth_file(results, record)),
         )
-        return {name: encode_depth(depth) for name, depth in maps.items()}
 
     def summary(self, figures: Dict[str, Any]) -> Dict[str, Optional[float]]:
         return {

@@ -176,16 +176,43 @@ class ClassBranch(Branch):
         return dict(loss_cls=loss, pos_acc=accuracy(prediction[positive], labels[positive]))
 
 
+class MapBranch(Branch):
+    """Base of the branches that give a map of logits per kernel, (B, N', h, w): the kernels, once
+    more transformed, convolved with the features.
+
+    Args:
+        kernel_set: Which kernels there are.
+        num_fcs: Hidden layers.
+        upsample_stride: Factor by which maps are upsampled before they are compared with the
+            ground truth, and before they become the result.
+        with_relu: See `fc_layers`.
+    """
+
+    def __init__(
+        self, kernel_set: KernelSet, num_fcs: int, upsample_stride: int, with_relu: bool = True
+    ):
+        super().__init__(kernel_set)
+        self.fcs = fc_layers(kernel_set.channels, num_fcs, with_relu)
+        self.fc_out = nn.Linear(kernel_set.channels, kernel_set.channels)
+        self.upsample_stride = upsample_stride
+
+    def forward(self, kernels: Tensor, feats: Tensor) -> Tensor:
+        for layer in self.fcs:
+            kernels = layer(kernels)
+        return torch.einsum('bnc,bchw->bnhw', self.fc_out(kernels), feats)
+
+    def upsample(self, prediction: Tensor) -> Tensor:
+        return upsample(prediction, self.upsample_stride)
+
+
 @BRANCHES.register_module()
-class MaskBranch(Branch):
-    """Mask logits (B, N', h, w): the kernels, once more transformed, convolved with the features.
+class MaskBranch(MapBranch):
+    """Mask logits (B, N', h, w).
 
     Args:
         kernel_set: Which kernels there are.
         loss_mask, loss_dice: Configs of the losses of matched masks.
-        num_fcs: Hidden layers.
-        upsample_stride: Factor by which masks are upsampled before they are compared with the
-            ground truth, and before they become the result.
+        num_fcs, upsample_stride: See `MapBranch`.
         loss_rank: Config of the loss over all kernels of a pixel, None for no such loss.
     """
 
@@ -198,20 +225,9 @@ class MaskBranch(Branch):
         upsample_stride: int = 2,
         loss_rank: Optional[Dict] = None,
     ):
-        super().__init__(kernel_set)
-        self.fcs = fc_layers(kernel_set.channels, num_fcs)
-        self.fc_out = nn.Linear(kernel_set.channels, kernel_set.channels)
-        self.upsample_stride = upsample_stride
+        super().__init__(kernel_set, num_fcs, upsample_stride)
         self.loss_mask, self.loss_dice = build_loss(loss_mask), build_loss(loss_dice)
         self.loss_rank = build_loss(loss_rank) if loss_rank else None
-
-    def forward(self, kernels: Tensor, feats: Tensor) -> Tensor:
-        for layer in self.fcs:
-            kernels = layer(kernels)
-        return torch.einsum('bnc,bchw->bnhw', self.fc_out(kernels), feats)
-
-    def upsample(self, prediction: Tensor) -> Tensor:
-        return upsample(prediction, self.upsample_stride)
 
     def loss(self, prediction: Tensor, targets: StageTargets) -> Dict[str, Any]:
         """`loss_mask`, `loss_dice` of the matched kernels; `loss_rank`: a pixel has one kernel."""

@@ -15,7 +15,7 @@ from mmdet.models.builder import LOSSES, build_loss
 from torch import Tensor, nn
 
 from knet.errors import InputError
-from knet.models.kernels.branches import BRANCHES, Branch, StageTargets, fc_layers
+from knet.models.kernels.branches import BRANCHES, MapBranch, StageTargets
 from knet.models.kernels.kernel_set import KernelSet
 from knet.models.kernels.mask_ops import upsample
 from knet.models.kernels.path import PATHS, PathStart, PathState
@@ -143,15 +143,13 @@ class DepthStart(PathStart):
 
 
 @BRANCHES.register_module()
-class DepthBranch(Branch):
-    """Depth logits (B, N', h, w): depth kernels, once more transformed, convolved with their
-    features.
+class DepthBranch(MapBranch):
+    """Depth logits (B, N', h, w), from the kernels and features of a path of their own.
 
     Args:
         kernel_set: Which kernels there are.
         loss: Config of `DepthLoss`.
-        num_fcs: Hidden layers.
-        upsample_stride: See `MaskBranch`.
+        num_fcs, upsample_stride: See `MapBranch`.
         path: The path with the depth kernels.
         last_kernel_everywhere: True, as published: the last stuff kernel learns the depth of all
             pixels. False: of those of its class, as the others.
@@ -166,21 +164,10 @@ class DepthBranch(Branch):
         path: str = 'depth',
         last_kernel_everywhere: bool = False,
     ):
-        super().__init__(kernel_set)
+        super().__init__(kernel_set, num_fcs, upsample_stride, with_relu=False)
         self.path = path
-        self.fcs = fc_layers(kernel_set.channels, num_fcs, with_relu=False)
-        self.fc_out = nn.Linear(kernel_set.channels, kernel_set.channels)
         self.loss_depth = build_loss(loss)
-        self.upsample_stride = upsample_stride
         self.last_kernel_everywhere = last_kernel_everywhere
-
-    def forward(self, kernels: Tensor, feats: Tensor) -> Tensor:
-        for layer in self.fcs:
-            kernels = layer(kernels)
-        return torch.einsum('bnc,bchw->bnhw', self.fc_out(kernels), feats)
-
-    def upsample(self, prediction: Tensor) -> Tensor:
-        return upsample(prediction, self.upsample_stride)
 
     def loss(self, prediction: Tensor, targets: StageTargets) -> Dict[str, Any]:
         """`loss_depth` of the matched kernels under their masks."""
