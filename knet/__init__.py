@@ -1,3 +1,3 @@
 """Video K-Net: video panoptic segmentation."""
 
-__version__ = '0.1.0'
+__version__ = '0.2.0'

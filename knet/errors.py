@@ -24,6 +24,13 @@ MACHINE = {
 """What the machine may refuse anywhere, and what to do."""
 
 
+PACKAGES = (
+    *('torch', 'torchvision', 'mmcv', 'mmdet', 'numpy', 'scipy', 'cv2', 'PIL', 'pycocotools'),
+    *('matplotlib', 'terminaltables', 'tqdm', 'imageio_ffmpeg', 'tensorboard', 'vl_convert'),
+)
+"""What must be installed, by the names that are imported."""
+
+
 LOST_OTHERS = 'has lost the others'
 """In the message of a process that waited for one that has ended."""
 
@@ -63,6 +70,14 @@ def report_input_errors() -> Iterator[None]:
         _end(one_line(str(error)), STOPPED)
     except KeyboardInterrupt:
         raise SystemExit(130) from None
+    except ModuleNotFoundError as error:
+        if error.name is None or error.name.split('.')[0] not in PACKAGES:
+            raise
+        _end(
+            f'{error.name} is not installed for {sys.executable}; `sh tools/setup_env.sh` makes an '
+            'environment that has everything, `python -m knet check` says what this one lacks',
+            1,
+        )
     except OSError as error:
         if error.errno not in MACHINE:
             raise

@@ -21,6 +21,17 @@ PARTIAL = re.compile(r'\..+\.\d+\.part(\.mp4)?')
 """Names of files that a killed run left half-written."""
 
 
+def find_config(path: str) -> str:
+    """The config file that a path names: where there is no such file, a path configs/... is one of
+    the configs that came with the installation."""
+    if not Path(path).exists() and Path(path).parts[:1] == ('configs',):
+        package = Path(__file__).resolve().parent
+        for folder in (package, package.parent):  # a wheel has them inside, a checkout beside it
+            if (folder / path).is_file():
+                return str(folder / path)
+    return path
+
+
 def is_leftover(name: str) -> bool:
     """Whether a file or folder is what a system leaves behind, such as `._000000.png` and
     `__MACOSX` of archives packed on a Mac."""

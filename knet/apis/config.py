@@ -17,6 +17,7 @@ from mmdet.models.builder import MODELS
 import knet.models  # noqa: F401  (registers models)
 from knet.apis.hooks import SavingHook, StepHook
 from knet.errors import InputError
+from knet.files import find_config
 from knet.models.kernels.branches import BRANCHES
 from knet.models.kernels.links import LINKS
 from knet.models.kernels.path import PATHS
@@ -32,12 +33,13 @@ def load_config(path: str, options: Optional[Union[Dict, Sequence[str]]] = None)
     """Read a config file and set options in it.
 
     Args:
-        path: Config file (.py).
+        path: Config file (.py), see `knet.files.find_config`.
         options: Dotted keys and values, or texts KEY=VALUE as those of `--cfg-options`.
 
     Raises:
         InputError: the file cannot be read, or an option names nothing that exists.
     """
+    path = find_config(path)
     try:
         cfg = Config.fromfile(path)
     except FileNotFoundError as error:

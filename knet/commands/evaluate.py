@@ -1,4 +1,4 @@
-"""STQ or VPQ of predictions on disk, with depth DSTQ or DVPQ: see tools/eval_dstq_step.py and
+"""STQ and VPQ of predictions on disk, with depth DSTQ and DVPQ: see tools/eval_dstq_step.py and
 tools/eval_dvpq_step.py."""
 
 import argparse
@@ -46,7 +46,7 @@ def run(args: argparse.Namespace) -> None:
         from knet.evaluation.plots import write_plots
 
         write_plots(result, args.plot)
-    print(format_table(result, (args.metric,)))
+    print(format_table(result, args.metrics))
 
 
 @contextlib.contextmanager

@@ -414,6 +414,56 @@ def add_visualize_options(parser: Parser) -> None:
     add_look_options(parser)
 
 
+def add_check_environment_options(parser: Parser) -> None:
+    """The options of tools/misc/check_environment.py."""
+    parser.add_argument(
+        'folder',
+        nargs='?',
+        default='.',
+        metavar='DIR',
+        help='where results will go (default: here)',
+    )
+
+
+def add_check_dataset_options(parser: Parser) -> None:
+    """The options of tools/misc/check_dataset.py."""
+    parser.add_argument(
+        'root',
+        type=Path,
+        help='data root, such as data/kitti-step or data/cityscapes, or a folder of STEP maps',
+    )
+    parser.add_argument(
+        '--classes',
+        choices=('step', 'waymo'),
+        default='step',
+        help='step (default) or the 29 native classes of Waymo',
+    )
+    parser.add_argument(
+        '--dataset',
+        metavar='NAME',
+        help='data set as configs name it: its layout and classes (with --import one of your own)',
+    )
+    parser.add_argument(
+        '--import',
+        dest='module',
+        metavar='MODULE',
+        help='module that registers the data set of --dataset, as custom_imports of a config does',
+    )
+    parser.add_argument(
+        '--gap',
+        type=int,
+        default=20,
+        metavar='N',
+        help='count objects that are away for more frames (default: 20)',
+    )
+    parser.add_argument(
+        '--nproc', type=at_least(1), default=1, metavar='N', help='cores to use (default: 1)'
+    )
+    parser.add_argument(
+        '--plot', type=Path, metavar='FILE', help='draw the statistics into a PNG file'
+    )
+
+
 def _positive(text: str) -> float:
     number = float(text)
     if not 0 < number < float('inf'):
@@ -421,39 +471,67 @@ def _positive(text: str) -> float:
     return number
 
 
-def _evaluation(metric: str) -> Callable[[Parser], None]:
+def _evaluation(*metrics: str) -> Callable[[Parser], None]:
     def add_options(parser: Parser) -> None:
         add_evaluate_options(parser)
-        parser.set_defaults(metric=metric)
+        parser.set_defaults(metrics=metrics)
 
     return add_options
 
 
-PROGRAMS: Dict[str, Program] = dict(
-    train=Program('train', 'Train a detector', add_train_options),
-    test=Program('test', 'Test a detector on videos or images', add_test_options),
-    video_demo=Program(
+PROGRAMS: Dict[str, Program] = {
+    'train': Program('train', 'Train a detector', add_train_options),
+    'test': Program('test', 'Test a detector on videos or images', add_test_options),
+    'video_demo': Program(
         'video_demo',
         'Segment a video, a folder of images or a camera, and write what is seen',
         add_video_demo_options,
     ),
-    eval_dstq_step=Program(
+    'eval_dstq_step': Program(
         'evaluate',
         'STQ (with --depth also DSTQ) of predictions in STEP layout.',
         _evaluation('stq'),
     ),
-    eval_dvpq_step=Program(
+    'eval_dvpq_step': Program(
         'evaluate',
         'VPQ (with --depth also DVPQ) of predictions in STEP layout.',
         _evaluation('vpq'),
     ),
-    report=Program(
+    'report': Program(
         'report', 'Write a page that shows what is wrong with predictions', add_report_options
     ),
-    visualize=Program(
+    'visualize': Program(
         'visualize',
         'Draw predictions on disk: maps, tracks, errors, videos, the worst frames',
         add_visualize_options,
     ),
-)
+    'misc/check_environment': Program(
+        'check_environment',
+        'Say what this machine has and whether Video K-Net can run on it',
+        add_check_environment_options,
+    ),
+    'misc/check_dataset': Program(
+        'check_dataset',
+        'Check a prepared set, in STEP layout or in that of Cityscapes-STEP, and show what is in '
+        'it',
+        add_check_dataset_options,
+    ),
+}
 """By the names of the files in tools/."""
+
+EVALUATE = Program(
+    'evaluate',
+    'STQ and VPQ (with --depth also DSTQ and DVPQ) of predictions in STEP layout.',
+    _evaluation('stq', 'vpq'),
+)
+SUBCOMMANDS: Dict[str, Program] = {
+    'train': PROGRAMS['train'],
+    'test': PROGRAMS['test'],
+    'demo': PROGRAMS['video_demo'],
+    'eval': EVALUATE,
+    'report': PROGRAMS['report'],
+    'visualize': PROGRAMS['visualize'],
+    'check': PROGRAMS['misc/check_environment'],
+    'check-dataset': PROGRAMS['misc/check_dataset'],
+}
+"""Of `video-knet`, the program that `pip install` puts on the PATH."""
