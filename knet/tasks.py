@@ -264,6 +264,11 @@ TASK_LIST = (VideoPanoptic(), ImagePanoptic(), VideoDepth(), ImageDepth())
 TASKS: Dict[str, Task] = {task.name: task for task in TASK_LIST}
 
 
+def register_task(task: Task) -> None:
+    """Let configs name a task of another module; one of the same name is replaced."""
+    TASKS[task.name] = task
+
+
 def find_task(name: Optional[str]) -> Task:
     """A task by its name.
 

@@ -1,5 +1,6 @@
 """Shared fixtures: a small set of toy videos and a config that trains on it in seconds."""
 
+import atexit
 import os
 import subprocess
 import sys
@@ -9,8 +10,12 @@ import cv2
 import numpy as np
 import pytest
 
+from tests.fork_server import ForkServer
+
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT / 'datasets'))
+FORK_SERVER = ForkServer()
+atexit.register(FORK_SERVER.stop)
 
 
 @pytest.fixture(scope='session')
@@ -40,15 +45,15 @@ evaluation = dict(interval=1)
     return str(path)
 
 
-def run(*command, timeout=240, **env):
-    """Run a command in the project's root; its result has stdout and stderr as text."""
+def run(*command, timeout=240, cwd=ROOT, **env):
+    """Run a command, in the project's root if no folder is given; its result has stdout and stderr
+    as text."""
+    command = [str(part) for part in command]
+    env = {'OMP_NUM_THREADS': '1', **os.environ, **env}
+    if command[0] == sys.executable and command[1].endswith('.py'):
+        return FORK_SERVER.run(command, cwd, timeout, env)
     return subprocess.run(
-        [str(part) for part in command],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        timeout=timeout,
-        env={'OMP_NUM_THREADS': '1', **os.environ, **env},
+        command, cwd=cwd, capture_output=True, text=True, timeout=timeout, env=env
     )
 
 

@@ -1,99 +1,34 @@
-"""What users add from outside: a data set, a branch, a link, a backbone, named in a config."""
+"""What users add from outside, as docs/extending.md says it: a data set, a backbone, a branch, a
+link, a metric, named in a config."""
 
 import sys
 
 import numpy as np
 import pytest
 import torch
+from mmdet.models.builder import BACKBONES
 
 from knet.apis import build_model, init_model, load_config, segment_image
 from knet.data import build_train_dataset, build_train_loader
+from knet.models.kernels.branches import BRANCHES
+from knet.models.kernels.links import LINKS
 from knet.models.kernels.stages import KernelIterHead
 from knet.step_format import write_panoptic, write_png
 from tests.conftest import ROOT, run, run_tool
+from tests.documents import blocks
 
-MODULE = '''
-import torch
-from mmdet.models.builder import BACKBONES
-from torch import nn
-
-from knet.data import DatasetInfo, register_dataset
-from knet.data.layouts import StepLayout
-from knet.label_space import LabelSpace
-from knet.models import Branch, Link
-from knet.models.kernels.branches import BRANCHES
-from knet.models.kernels.links import LINKS
-
-CLASSES = LabelSpace(
-    classes=('track', 'train', 'sky'),
-    thing_ids=(1,),
-    palette=((90, 90, 90), (200, 0, 0), (0, 0, 200)),
-)
-register_dataset(DatasetInfo('rail', CLASSES, StepLayout(), 'data/rail'))
-
-
-@BRANCHES.register_module(force=True)
-class AreaBranch(Branch):
-    """Share of the image that each kernel covers: a second output per kernel."""
-
-    def __init__(self, kernel_set):
-        super().__init__(kernel_set)
-        self.fc = nn.Linear(kernel_set.channels, 1)
-
-    def forward(self, kernels, feats):
-        return self.fc(kernels).sigmoid()[..., 0]
-
-    def loss(self, prediction, targets):
-        errors = [
-            (row[match.kernels] - image.all.masks[match.objects].mean((1, 2))).abs().sum()
-            for row, match, image in zip(prediction, targets.matches, targets.images)
-        ]
-        return dict(loss_area=torch.stack(errors).sum() / targets.num_positive)
-
-
-@LINKS.register_module(force=True)
-class MeanLink(Link):
-    """Half the query, half the kernel of the same number in the previous frame."""
-
-    def __init__(self, channels, num_heads, feedforward_channels):
-        super().__init__()
-        self.weight = nn.Parameter(torch.full((channels,), 0.5))
-
-    def forward(self, query, previous, group_feats):
-        return query + self.weight * (previous - query)
-
-
-@BACKBONES.register_module(force=True)
-class Pyramid(nn.Module):
-    """Averages at strides 4 to 32."""
-
-    def __init__(self, init_cfg=None):
-        super().__init__()
-        self.conv = nn.Conv2d(3, 16, 1)
-
-    def forward(self, images):
-        feats = self.conv(images)
-        return tuple(nn.functional.avg_pool2d(feats, stride) for stride in (4, 8, 16, 32))
-'''
-CONFIG = """
-_base_ = r'{tiny}'
-custom_imports = dict(imports=['my_parts'])
-data = dict(name='rail', root=r'{root}')
-model = dict(
-    backbone=dict(_delete_=True, type='Pyramid'),
-    neck=dict(in_channels=[16, 16, 16, 16]),
-    roi_head=dict(
-        track_link=dict(type='MeanLink'),
-        mask_head=dict(branches=dict(areas=dict(type='AreaBranch')))))
-"""
+*PARTS, CONFIG = (block.text for block in blocks('docs/extending.md'))
+TOY_CONFIG = 'configs/det/toy_step/video_knet_s3_r18_toy_step.py'
 
 
 @pytest.fixture
 def config(tiny_config, tmp_path, monkeypatch):
     """Path of a config with a part of each kind in a module of the user's."""
-    (tmp_path / 'my_parts.py').write_text(MODULE)
+    (tmp_path / 'my_parts.py').write_text('\n'.join(PARTS))
     monkeypatch.syspath_prepend(tmp_path)
     sys.modules.pop('my_parts', None)
+    for registry, name in ((BACKBONES, 'Pyramid'), (BRANCHES, 'AreaBranch'), (LINKS, 'MeanLink')):
+        registry.module_dict.pop(name, None)  # of the test before
     for split in ('train', 'val'):
         for frame in range(4):
             semantic = np.full((64, 128), 2, np.uint8)
@@ -102,7 +37,8 @@ def config(tiny_config, tmp_path, monkeypatch):
             write_png(f'{name}_leftImg8bit.png', np.repeat(semantic[..., None] * 80, 3, 2))
             write_panoptic(f'{name}_panoptic.png', semantic, (semantic == 1) * 7)
     path = tmp_path / 'config.py'
-    path.write_text(CONFIG.format(tiny=tiny_config, root=tmp_path))
+    assert TOY_CONFIG in CONFIG and 'data/rail' in CONFIG
+    path.write_text(CONFIG.replace(TOY_CONFIG, tiny_config).replace('data/rail', str(tmp_path)))
     return path
 
 
@@ -131,6 +67,7 @@ def test_from_training_to_figures(config, tmp_path):
     environment = dict(PYTHONPATH=f'{tmp_path}:{ROOT}')
     done = run_tool('train', config, '--work-dir', tmp_path / 'w', '--seed', 3, **environment)
     assert done.returncode == 0 and 'STQ' in done.stderr, done.stderr[-3000:]
+    assert 'recall: 0.' in done.stderr
     checkpoint = tmp_path / 'w' / 'latest.pth'
     names = torch.load(checkpoint, weights_only=True)['state_dict']
     assert {'roi_head.mask_head.2.track_link.weight', 'roi_head.mask_head.0.fc_cls.bias'} <= set(
@@ -140,6 +77,7 @@ def test_from_training_to_figures(config, tmp_path):
     args = ('--out', tmp_path / 'out', '--eval')
     done = run_tool('test', config, checkpoint, *args, **environment)
     assert done.returncode == 0 and 'train' in done.stdout, done.stderr[-3000:]
+    assert 'recall of things: ' in done.stdout
     # the other tools learn these classes from the results
     lines = [line.split() for line in done.stdout.splitlines() if line.startswith('next: ')]
     command = next(line for line in lines if 'tools/eval_dstq_step.py' in line)
