@@ -50,7 +50,7 @@ def run(*command, timeout=240, cwd=ROOT, **env):
     as text."""
     command = [str(part) for part in command]
     env = {'OMP_NUM_THREADS': '1', **os.environ, **env}
-    if command[0] == sys.executable and command[1].endswith('.py'):
+    if command[0] == sys.executable and not command[1].startswith('-'):
         return FORK_SERVER.run(command, cwd, timeout, env)
     return subprocess.run(
         command, cwd=cwd, capture_output=True, text=True, timeout=timeout, env=env

@@ -70,6 +70,8 @@ def run_command(line: str, folder: Path, **env: str) -> subprocess.CompletedProc
     if words[0] in ('python', '.venv/bin/python') and words[1].endswith('.py'):
         if '*' not in line and '$' not in line:
             return run(sys.executable, *words[1:], cwd=folder, **env)
+    if words[0] == 'video-knet':
+        return run(sys.executable, Path(sys.executable).with_name(words[0]), *words[1:], cwd=folder)
     path = f'{Path(sys.executable).parent}:{env.pop("PATH", "")}'
     script = f'PATH={shlex.quote(path)}:$PATH\n{line}'
     return run('sh', '-e', '-c', script, cwd=folder, PYTHON=sys.executable, **env)

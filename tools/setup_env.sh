@@ -67,6 +67,6 @@ fi
 say "the other packages"
 # forced: a wheel of the same version may have been built against another torch
 pip_install --force-reinstall --no-index --no-deps --find-links "$wheels" "mmcv-full==$(pin mmcv-full)"
-pip_install -c $lock --no-build-isolation -e ".${extra:+[$extra]}"
+pip_install -c $lock --no-build-isolation -e ".[mmcv${extra:+,$extra}]"
 printf '%s' "$state $extra" > "$stamp"
 say "done"

@@ -1,10 +1,22 @@
 """tools/slurm_train.sh and tools/slurm_test.sh under a real Slurm with two nodes, one process on
 each."""
 
+import re
+
 import pytest
 
-from tests.conftest import run
+from tests.conftest import ROOT
+from tests.documents import DOCUMENTS, blocks, commands, run_command
 from tests.tools import slurm as slurm_tools
+
+DOCUMENTED = {
+    re.search(r'tools/(\w+)\.sh', line)[1]: line
+    for document in DOCUMENTS
+    for block in blocks(document)
+    for line in commands(block)
+    if '/slurm_' in line
+}
+"""The launchers' command lines in the documents, by the names of the launchers."""
 
 pytestmark = pytest.mark.skipif(
     slurm_tools.why_not() is not None, reason=f'no Slurm to start here: {slurm_tools.why_not()}'
@@ -23,21 +35,20 @@ def slurm(tmp_path_factory):
 
 @pytest.fixture
 def launch(slurm):
-    """Call a launcher for one task on each of two nodes without GPUs."""
+    """Call a launcher as the documents say, for one task on each of two nodes without GPUs."""
 
-    def call(script, *args):
-        return run(
-            'sh',
-            f'tools/{script}.sh',
-            'toy',
-            'knet',
-            *args,
-            GPUS='2',
-            GPUS_PER_NODE='1',
-            CPUS_PER_TASK='1',
-            GRES='',
-            **slurm.env,
-        )
+    def call(script, config, model, *options):
+        line = DOCUMENTED[script]
+        for pattern, text in (
+            (r'^GPUS=\d+( GPUS_PER_NODE=\d+)?', 'GPUS=2 GPUS_PER_NODE=1'),
+            ('PARTITION JOB_NAME', 'toy knet'),
+            ('CONFIG', str(config)),
+            ('WORK_DIR|CHECKPOINT', str(model)),
+            (r'\[options of tools/\w+\.py\]', ' '.join(map(str, options))),
+        ):
+            line, found = re.subn(pattern, text, line)
+            assert found == 1, (line, pattern)
+        return run_command(line, ROOT, CPUS_PER_TASK='1', GRES='', **slurm.env)
 
     return call
 
