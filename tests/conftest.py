@@ -35,7 +35,9 @@ def tiny_config(tmp_path_factory, toy_root):
     path = tmp_path_factory.mktemp('config') / 'tiny.py'
     path.write_text(f"""
 _base_ = r'{ROOT}/configs/det/toy_step/video_knet_s3_r18_toy_step.py'
-model = dict(num_proposals=10, channels=32, roi_head=dict(mask_head=dict(feedforward_channels=64)))
+model = dict(
+    num_proposals=10, channels=32, roi_head=dict(mask_head=dict(feedforward_channels=64)),
+    backbone=dict(base_channels=16), neck=dict(in_channels=[16, 32, 64, 128]))
 data = dict(root=r'{toy_root}', samples_per_gpu=4, workers_per_gpu=0)
 log_config = dict(interval=1)
 lr_config = dict(warmup_iters=2)

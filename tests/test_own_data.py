@@ -19,6 +19,7 @@ from knet.errors import InputError
 from knet.models.checkpoint import published_state_dict
 from knet.step_format import read_panoptic, scan_split, write_panoptic
 from tests.conftest import ROOT, assert_one_line_error, run
+from tests.documents import run_command
 
 TEXT = (ROOT / 'docs/own_data.md').read_text(encoding='utf-8')
 CLASSES = ['water', 'sky', 'quay', 'ship', 'buoy']
@@ -51,9 +52,12 @@ def commands():
 
 
 def sh(folder, line):
-    """Run a line of the document in a folder."""
-    script = f'cd {shlex.quote(str(folder))}\n{commands()[0]}{line}'
-    return run('sh', '-e', '-c', script, CUDA_VISIBLE_DEVICES='')
+    """Run a line of the document in a folder: the first one in the shell that is set up."""
+    setup, lines = commands()
+    if line == lines[0]:
+        return run('sh', '-e', '-c', f'{setup}{line}', cwd=folder, CUDA_VISIBLE_DEVICES='')
+    path = re.search(r'^export PYTHONPATH=(\S+)', setup, re.MULTILINE)[1]
+    return run_command(line, folder, PYTHONPATH=path, CUDA_VISIBLE_DEVICES='')
 
 
 @pytest.fixture(scope='module')

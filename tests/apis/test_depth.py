@@ -10,7 +10,9 @@ from tests.conftest import ROOT, run_tool
 
 CONFIG = """
 _base_ = r'{root}/configs/det/toy_step/{name}.py'
-model = dict(num_proposals=10, channels=32, roi_head=dict(mask_head=dict(feedforward_channels=64)))
+model = dict(
+    num_proposals=10, channels=32, roi_head=dict(mask_head=dict(feedforward_channels=64)),
+    backbone=dict(base_channels=16), neck=dict(in_channels=[16, 32, 64, 128]))
 data = dict(root=r'{data}', samples_per_gpu=4, workers_per_gpu=0)
 log_config = dict(interval=1)
 lr_config = dict(warmup_iters=2)

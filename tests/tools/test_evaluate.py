@@ -13,9 +13,8 @@ import torch
 from knet.commands.torch_results import read_maps
 from knet.errors import InputError
 from knet.step_format import encode_depth, frame_name, write_panoptic, write_png
+from tests.conftest import ROOT, run
 from tests.evaluation.drawing import draw
-
-ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture
@@ -42,12 +41,7 @@ def data(tmp_path):
 
 
 def tool(name, cwd, *arguments):
-    return subprocess.run(
-        [sys.executable, ROOT / 'tools' / f'{name}.py', *arguments],
-        cwd=cwd,
-        capture_output=True,
-        text=True,
-    )
+    return run(sys.executable, ROOT / 'tools' / f'{name}.py', *arguments, cwd=cwd)
 
 
 def test_stq_tool(data):
