@@ -8,7 +8,7 @@ import json
 import os
 import sys
 import time
-from typing import Iterator, NoReturn
+from typing import Any, Iterator, NoReturn
 
 STOPPED = 75
 """Exit status of a run that was asked to stop and can go on later (EX_TEMPFAIL of sysexits.h)."""
@@ -48,6 +48,12 @@ class Stopped(Exception):
 
     The message says where it stopped and how to go on. Command lines end with status `STOPPED`.
     """
+
+
+def check_whole(name: str, value: Any, minimum: int = 1) -> None:
+    """Raise InputError unless what has that name is a whole number from a minimum on."""
+    if not isinstance(value, int) or value < minimum:
+        raise InputError(f'{name} must be a whole number from {minimum} on, got {value!r}')
 
 
 @contextlib.contextmanager

@@ -49,7 +49,10 @@ class LabelSpace:
         if not 0 < len(names) < 256 or len(set(names)) < len(names):  # ids and void are bytes
             raise ValueError(f'classes must be 1 to 255 different names, got {names}')
         if len(self.palette) != len(names):
-            raise ValueError(f'{len(names)} classes but {len(self.palette)} colours')
+            raise ValueError(
+                f'palette must have a colour for each class: {len(names)} classes, '
+                f'{len(self.palette)} colours'
+            )
         allowed = set(range(self.num_classes)) - {self.ignored}
         if (
             tuple(sorted(set(self.thing_ids))) != tuple(self.thing_ids)

@@ -23,7 +23,7 @@ def test_lists_and_arrays_are_taken_for_tuples():
         ((('sky', 'ship'), ('ship',), PALETTE), 'thing_ids cannot be'),
         ((('sky', 'sky'), (1,), PALETTE), '1 to 255 different names'),
         (((), (), ()), '1 to 255 different names'),
-        ((('sky',), (), PALETTE), '1 classes but 2 colours'),
+        ((('sky',), (), PALETTE), 'a colour for each class: 1 classes, 2 colours'),
         ((('sky', 'ship'), (1,), ((0, 0, 1.0), (1.0, 0, 0))), 'palette cannot be'),
         ((('sky', 'ship'), (1,), ((0, 0), (1, 0))), r'colour .* is \(R, G, B\)'),
         ((('sky', 'ship'), (1,), ((0, 0, 256), (1, 0, 0))), r'colour .* is \(R, G, B\)'),

@@ -218,7 +218,7 @@ MISTAKES = {
     "unknown data set 'harbour'": (None, ('custom_imports = ', 'unused = '), train_set),
     "No module named 'my_set'": (None, NO_CHANGE, train_set),
     'class id 7 is outside 0..4 and 255 (void)': (damage_class, NO_CHANGE, load_all),
-    'is not a folder': (None, ("/harbour'", "/harbor'"), train_set),
+    'does not exist': (None, ("/harbour'", "/harbor'"), train_set),
     'holds no images': (remove_all, NO_CHANGE, train_set),
     'has an image but no map': (Path.unlink, NO_CHANGE, train_set),
     'its image (64, 128) (height, width)': (damage_size, NO_CHANGE, load_all),

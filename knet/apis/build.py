@@ -11,6 +11,7 @@ from mmcv import Config
 from mmcv.utils import get_logger
 from mmdet.models import build_detector
 
+from knet.apis.explain import blame, check_dicts, describe, require
 from knet.data import find_dataset
 from knet.errors import InputError, Stopped
 from knet.models.checkpoint import load_weights
@@ -29,10 +30,10 @@ def blame_config(what: str, logger: logging.Logger) -> Iterator[None]:
         raise InputError(out_of_memory(what, error)) from None
     except Exception as error:
         logger.debug('%s fails', what, exc_info=True)
-        reason = f'{type(error).__name__}: {" ".join(str(error).split())[:200]}'
         raise InputError(
-            f'{what} fails ({reason}); the parts of the config do not fit together, such as the '
-            'channels of backbone and neck, or strides of the heads (traceback: log_level=DEBUG)'
+            f'{what} fails: {describe(error, "torch")}; the parts of the config do not fit '
+            'together: compare it with one in configs/det (channels of backbone and neck, strides '
+            'of the heads, None for a number); for the traceback add --cfg-options log_level=DEBUG'
         ) from None
 
 
@@ -69,21 +70,16 @@ def build_model(
             backbone cannot be fetched.
     """
     get_logger('mmcv').setLevel('WARNING')  # mmcv would log each parameter that it initializes
-    if 'model' not in cfg or 'name' not in cfg.get('data', {}):
-        raise InputError(
-            "the config has no `model`, or no data set's `name` in `data` (see configs/det)"
-        )
+    require(cfg, 'model.backbone', 'data.name')
+    check_dicts({**cfg.model}, 'model')
     config = cfg.model.copy()
     config.label_space = find_dataset(cfg.data.name).label_space
     if (
         load_from or not pretrained
     ):  # the backbone's weights would be overwritten; do not fetch them
         config.backbone = {**config.backbone, 'init_cfg': None}
-    try:
+    with blame(config, 'model'):
         model = build_detector(config)
-    except Exception as error:  # anything may be wrong with the arguments of any of its parts
-        reason = f'{type(error).__name__}: {str(error).strip()}'.splitlines()[0]
-        raise InputError(f'the model of the config cannot be built: {reason}') from None
     try:
         model.init_weights()
     except Exception as error:  # of the network, of the file, or of init_cfg
@@ -94,6 +90,9 @@ def build_model(
             f'the pretrained backbone {source} cannot be loaded ({reason}); give a checkpoint with '
             '--load-from, or start from random weights with --cfg-options '
             'model.backbone.init_cfg=None'
+            if source
+            else f'the first weights cannot be set ({reason}); look at init_cfg in model of the '
+            'config'
         ) from None
     if load_from:
         load_weights(model, load_from, complete, allow_pickle, logger, ignore_mismatched)

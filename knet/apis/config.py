@@ -2,31 +2,31 @@
 
 import argparse
 import contextlib
-import difflib
-import inspect
 import io
+import os
 import traceback
-from typing import Any, Dict, Optional, Sequence, Type, Union
+from typing import Any, Dict, List, Optional, Sequence, Union
 
 import yaml
 from mmcv import Config, DictAction
 from mmcv.fileio.handlers import yaml_handler
-from mmcv.runner import HOOKS, OPTIMIZERS, RUNNERS
-from mmdet.models.builder import MODELS
 
-import knet.models  # noqa: F401  (registers models)
+from knet.apis.explain import (
+    arguments_of,
+    did_you_mean,
+    find_class,
+    place_of,
+    require,
+    short_path,
+)
 from knet.apis.hooks import SavingHook, StepHook
 from knet.errors import InputError
 from knet.files import find_config
-from knet.models.kernels.branches import BRANCHES
-from knet.models.kernels.links import LINKS
-from knet.models.kernels.path import PATHS
-from knet.models.tracking.tracker import TRACKERS
+from knet.options import key_value
 
 yaml_handler.Loader = yaml.SafeLoader  # mmcv's would run what a YAML config names
 UNNAMED = dict(checkpoint_config=SavingHook, optimizer_config=StepHook)
 """Parts of a config that name no class."""
-REGISTRIES = (MODELS, BRANCHES, PATHS, LINKS, TRACKERS, HOOKS, OPTIMIZERS, RUNNERS)
 
 
 def load_config(path: str, options: Optional[Union[Dict, Sequence[str]]] = None) -> Config:
@@ -40,19 +40,20 @@ def load_config(path: str, options: Optional[Union[Dict, Sequence[str]]] = None)
         InputError: the file cannot be read, or an option names nothing that exists.
     """
     path = find_config(path)
+    if os.path.isdir(path):
+        raise InputError(f'config {path} is a folder; name a .py file in it')
+    if not path.endswith(('.py', '.yml', '.yaml', '.json')):
+        raise InputError(f'config {path}: a config is a .py, .yml or .json file')
     try:
         cfg = Config.fromfile(path)
-    except FileNotFoundError as error:
-        raise InputError(f'config {path} cannot be read: {error}') from None
     except Exception as error:  # a config is a program: anything may be raised in it
+        reason = _reading_fault(error, path)
         # mmcv's temporary copy of the file complains when it is closed now
         with contextlib.redirect_stderr(io.StringIO()):
             traceback.clear_frames(error.__traceback__)
-        reason = f'{type(error).__name__}: {error}'
-        if isinstance(error, ImportError) and not str(error):  # mmcv keeps the reason to itself
-            cause = error.__cause__ or error.__context__
-            reason = f'custom_imports: {cause}; is the folder of the module on the PYTHONPATH?'
-        raise InputError(f'config {path} cannot be read: {reason}') from None
+            for frame, _ in traceback.walk_tb(error.__traceback__):
+                frame.f_locals  # noqa: B018  (reading them empties the copy read before)
+        raise InputError(f'config {path} {reason}') from None
     options = options if isinstance(options, dict) else _read_options(options or ())
     for key, value in options.items():
         _check_option(cfg, key, value)
@@ -64,8 +65,34 @@ def load_config(path: str, options: Optional[Union[Dict, Sequence[str]]] = None)
     return cfg
 
 
+def _reading_fault(error: Exception, path: str) -> str:
+    """Why a config cannot be read, with file and line: it may be of a file that it inherits."""
+    calls = [frame for frame, _ in traceback.walk_tb(error.__traceback__)]
+    read = [call.f_locals for call in calls if call.f_code is Config._file2dict.__code__]
+    source, copies = (read[-1]['filename'], read[-1].get('temp_config_dir')) if read else ('', '')
+    if source and not os.path.exists(source):
+        same = source == os.path.abspath(path)
+        return 'does not exist' if same else f'cannot be read: its _base_ {source} does not exist'
+    if isinstance(error, ImportError) and not str(error):  # mmcv keeps the reason to itself
+        cause = error.__cause__ or error.__context__
+        return (
+            f'cannot be read: custom_imports: {cause}; is the folder of the module on the '
+            'PYTHONPATH?'
+        )
+    place = place_of(error, 'knet', 'mmcv', 'importlib')
+    if place and os.path.dirname(place[0]) == copies:
+        place = (source, place[1])
+    is_program = not source or source.endswith('.py')
+    where = f' ({short_path(place[0])}:{place[1]})' if place and is_program else ''
+    return f'cannot be read: {type(error).__name__}: {error}{where}'
+
+
 def _read_options(texts: Sequence[str]) -> Dict[str, Any]:
     """Keys and values of texts KEY=VALUE, read by mmcv's rules."""
+    try:
+        texts = [key_value(text) for text in texts]
+    except argparse.ArgumentTypeError as error:
+        raise InputError(f'--cfg-options {error}') from None
     parser = argparse.ArgumentParser(exit_on_error=False)
     parser.add_argument('--options', nargs='*', action=DictAction)
     return parser.parse_args(['--options', *texts]).options
@@ -93,12 +120,9 @@ def _check_sections(cfg: Config, path: str) -> None:
     for name, value in sections.items():
         if not isinstance(value, dict):
             raise InputError(f'{name} of the config {path} must be a dict, got {value!r}')
-    for name in ('model', 'data'):
-        if name not in sections:
-            raise InputError(f'the config {path} has no {name} (see configs/det)')
-    level = cfg.get('log_level', 'INFO')
-    if level not in LEVELS:
-        raise InputError(f'log_level must be one of {", ".join(LEVELS)}, got {level!r}')
+    require(cfg, 'model', 'data')
+    if cfg.setdefault('log_level', 'INFO') not in LEVELS:
+        raise InputError(f'log_level must be one of {", ".join(LEVELS)}, got {cfg.log_level!r}')
 
 
 LEVELS = ('DEBUG', 'INFO', 'WARNING', 'ERROR', 'CRITICAL')
@@ -108,56 +132,67 @@ OPTIONAL_KEYS = (
     'bf16',
     'model.roi_head.kernel_link',
     'model.roi_head.track_link',
+    'model.roi_head.mask_head.branches.*',
+    'model.rpn_head.paths',
+    'model.rpn_head.paths.*',
+    'model.train_cfg.only_labelled',
+    'model.train_cfg.sparse_labels',
     'data.train.flip_ratio',
     'data.train.ref_offsets',
     'data.train.with_depth',
     'data.train.clip_depth',
     *(f'data.{part}.root' for part in PARTS),
 )
-"""Keys that configs need not have, with all that is below them."""
+"""Keys that configs need not have, with all that is below them; * is any name."""
 
 
 def _check_option(cfg: Config, key: str, value: Any) -> None:
     """Raise InputError unless the dotted `key` is in the config, or is an argument of the class its
     dict configures, and numbers stay numbers."""
     node, parts = cfg._cfg_dict, key.split('.')
-    if any(key == optional or key.startswith(f'{optional}.') for optional in OPTIONAL_KEYS):
-        return
     for depth, part in enumerate(parts):
         if isinstance(node, (list, tuple)) and part.isdigit() and int(part) < len(node):
             node = node[int(part)]
         elif isinstance(node, dict) and part in node:
             node = node[part]
-        elif isinstance(node, dict) and depth == len(parts) - 1 and _takes(node, part, parts[0]):
+        elif _is_optional(parts[: depth + (node is not None)]):
+            return
+        elif depth == len(parts) - 1 and part in _arguments(node, parts[0]):
             return
         else:
-            known = [str(name) for name in node] if isinstance(node, dict) else []
-            close = difflib.get_close_matches(part, known, n=1)
             place = '.'.join(parts[:depth]) or 'the config'
-            hint = (
-                f'; did you mean {".".join(parts[:depth] + close)}?'
-                if close
-                else f' (it has: {", ".join(sorted(known)) or "no keys"})'
-            )
-            raise InputError(f'--cfg-options {key}: {place} has no key {part!r}{hint}')
+            what = _what_is_there(node, part, parts[:depth])
+            raise InputError(f'--cfg-options {key}: {place} has {what}')
     is_number = isinstance(node, (int, float)) and not isinstance(node, bool)
     if is_number and not isinstance(value, (int, float, type(None))):
         raise InputError(f'--cfg-options {key}: must be a number, as {node} is, got {value!r}')
 
 
-def _takes(config: Dict, argument: str, section: str) -> bool:
-    """Whether the class that `config` builds has a constructor argument of that name."""
+def _is_optional(parts: Sequence[str]) -> bool:
+    """Whether a key is one of `OPTIONAL_KEYS`."""
+    known = [key.split('.') for key in OPTIONAL_KEYS]
+    return any(
+        len(names) == len(parts) and all(name in ('*', part) for name, part in zip(names, parts))
+        for names in known
+    )
+
+
+def _what_is_there(node: Any, part: str, before: List[str]) -> str:
+    """That `part` is not in a node of a config, and what is there instead."""
+    if isinstance(node, (list, tuple)):
+        return f'{len(node)} entries, no {part!r}; the first one is {".".join([*before, "0"])}'
+    names = [str(name) for name in node] if isinstance(node, dict) else []
+    hint = did_you_mean(
+        part, [*names, *_arguments(node, before[0] if before else '')], '.'.join([*before, ''])
+    )
+    return f'no key {part!r}' + (hint or f' (it has: {", ".join(sorted(names)) or "no keys"})')
+
+
+def _arguments(config: Any, section: str) -> List[str]:
+    """The constructor arguments of the class that a dict of a section configures."""
+    if not isinstance(config, dict):
+        return []
     found = find_class(config.get('type'))
     if found is None and section == 'lr_config':
         found = find_class(f'{config.get("policy")}LrUpdaterHook')
-    if found is None:
-        found = UNNAMED.get(section)
-    bases = [base for base in found.__mro__ if '__init__' in vars(base)] if found else []
-    return any(argument in inspect.signature(vars(base)['__init__']).parameters for base in bases)
-
-
-def find_class(name: Optional[str]) -> Optional[Type]:
-    """The registered class of a config's `type`, None if there is none."""
-    return (
-        next(filter(None, (registry.get(name) for registry in REGISTRIES)), None) if name else None
-    )
+    return list(arguments_of(found or UNNAMED.get(section)))

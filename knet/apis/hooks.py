@@ -17,7 +17,7 @@ from knet.apis.distributed import broadcast_buffers, broadcast_object
 from knet.apis.test import own_results, progress_interval, test_sequences
 from knet.apis.work_dir import NAME, WITHIN_EPOCH, link_latest, list_checkpoints
 from knet.data.loaders import SequenceLoader
-from knet.errors import InputError
+from knet.errors import InputError, check_whole
 from knet.files import read_mark
 from knet.tasks import Task
 
@@ -159,8 +159,7 @@ def _copy(source: List[torch.Tensor], target: List[torch.Tensor]) -> None:
 
 def check_interval(section: str, interval: Any) -> None:
     """Raise InputError unless an interval is a whole number from 1 on."""
-    if not isinstance(interval, int) or interval < 1:
-        raise InputError(f'{section}.interval must be a whole number from 1 on, got {interval!r}')
+    check_whole(f'{section}.interval', interval)
 
 
 class SavingHook(Hook):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import platform
 import random
 import time
@@ -27,6 +28,7 @@ from mmdet.utils import get_root_logger
 import knet.apis.tensorboard  # noqa: F401  (registers its hook)
 from knet.apis.build import build_model
 from knet.apis.distributed import broadcast_object
+from knet.apis.explain import blame, require
 from knet.apis.hooks import MakeUpHook, SavingHook, StepHook, ValidationHook
 from knet.apis.runner import KNetRunner, wrap_model
 from knet.apis.work_dir import check_earlier_run, dump_config
@@ -37,10 +39,17 @@ from knet.data import (
     build_train_dataset,
     build_train_loader,
 )
-from knet.errors import InputError
+from knet.data.loaders import check_loading
+from knet.errors import InputError, check_whole
 from knet.models.knet import KNet
 from knet.models.precision import check_precision
 from knet.tasks import find_task
+
+TRAINING_KEYS = (
+    *('data.name', 'data.samples_per_gpu', 'data.workers_per_gpu', 'data.train', 'runner'),
+    *('optimizer', 'optimizer_config', 'lr_config', 'checkpoint_config', 'log_config'),
+)
+"""What the config of a training must have, beside its model."""
 
 
 def choose_seed(seed: Optional[int], meta: Dict[str, Any]) -> int:
@@ -84,12 +93,19 @@ def set_precision(cfg: Config) -> Tuple[Optional[torch.dtype], Optional[Any]]:
                 f"fp16 must be dict(loss_scale='dynamic') or dict(loss_scale=512.0), got {fp16}"
             )
         if bf16:
-            raise InputError('fp16 and bf16 exclude each other')
+            raise InputError('fp16 and bf16 exclude each other; set one of them to None')
         check_precision(torch.float16, device)
         return torch.float16, scale if scale == 'dynamic' else float(scale)
     precision = torch.bfloat16 if bf16 else None
     check_precision(precision, device)
     return precision, None
+
+
+def check_training(cfg: Config, validate: bool) -> None:
+    """Raise InputError where a config lacks what a training needs, with validation or without."""
+    require(cfg, *TRAINING_KEYS, *(['data.val'] if validate else []))
+    check_whole('runner.max_epochs', cfg.runner.get('max_epochs'))
+    check_loading(cfg.data.samples_per_gpu, cfg.data.workers_per_gpu)
 
 
 def train_detector(
@@ -133,9 +149,7 @@ def train_detector(
         InputError: data or checkpoints cannot be used, or the training diverges.
         Stopped: a signal came, see `KNetRunner`.
     """
-    epochs = cfg.runner.get('max_epochs')
-    if not isinstance(epochs, int) or epochs < 1:
-        raise InputError(f'runner.max_epochs must be a whole number from 1 on, got {epochs!r}')
+    check_training(cfg, validate)
     logger = get_root_logger(log_level=cfg.log_level)
     rank, _ = get_dist_info()
     # 1. data
@@ -200,31 +214,39 @@ def build_training_runner(
         meta: What checkpoints tell about the run.
         iterations_per_epoch: Length of the loader.
         checkpoint_minutes: See `SavingHook`.
+
+    Raises:
+        InputError: a part of the config cannot be used; the message names its key.
     """
     if not (distributed and torch.cuda.is_available()):
         model = revert_sync_batchnorm(model)
     precision, loss_scale = set_precision(cfg)
     wrapped = wrap_model(model, distributed, precision)
     logger = get_root_logger(log_level=cfg.log_level)
-    try:
+    with blame(cfg.optimizer, 'optimizer'):
         optimizer = build_optimizer(wrapped, cfg.optimizer)
+    with blame(cfg.runner, 'runner'):
         parts = dict(
             model=wrapped, optimizer=optimizer, work_dir=str(work_dir), logger=logger, meta=meta
         )
         runner = build_runner(cfg.runner, parts)
-        runner.iterations_per_epoch = iterations_per_epoch
-        runner.register_training_hooks(
-            cfg.lr_config,
-            build_step_hook(cfg.optimizer_config, loss_scale),
-            SavingHook(**cfg.checkpoint_config, minutes=checkpoint_minutes),
-            cfg.log_config,
-            custom_hooks_config=cfg.get('custom_hooks'),
-        )
-    except Exception as error:  # anything may be wrong with the arguments of any of these classes
-        raise InputError(
-            'optimizer, runner or hooks of the config cannot be built: '
-            f'{type(error).__name__}: {str(error).strip()}'.splitlines()[0]
-        ) from None
+    runner.iterations_per_epoch = iterations_per_epoch
+    runner.register_timer_hook(dict(type='IterTimerHook'))
+    sections = dict(
+        lr_config=runner.register_lr_hook,
+        optimizer_config=lambda config: runner.register_optimizer_hook(
+            build_step_hook(config, loss_scale)
+        ),
+        checkpoint_config=lambda config: runner.register_checkpoint_hook(
+            SavingHook(**config, minutes=checkpoint_minutes)
+        ),
+        log_config=runner.register_logger_hooks,
+        custom_hooks=runner.register_custom_hooks,
+    )
+    for name, register in sections.items():
+        config = copy.deepcopy(cfg.get(name))  # mmcv takes `policy` out of it
+        with blame(config, name):
+            register(config)
     return runner
 
 

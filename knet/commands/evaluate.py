@@ -24,9 +24,12 @@ def run(args: argparse.Namespace) -> None:
     for path, is_folder in ((args.json, False), (args.plot, True)):
         if path is not None:
             _check_output(path, is_folder)
-    depth = (
-        DepthOptions(tuple(args.depth_lambda), tuple(args.depth_threshold)) if args.depth else False
-    )
+    given = dict(lambdas=args.depth_lambda, thresholds=args.depth_threshold)
+    given = {name: tuple(values) for name, values in given.items() if values is not None}
+    if given and not args.depth:
+        option = '--depth-lambda' if 'lambdas' in given else '--depth-threshold'
+        raise InputError(f'{option}: only with --depth')
+    depth = DepthOptions(**given) if args.depth else False
     with as_folders(args.result_path, args.protocol) as result_path:
         result = evaluate_folders(
             result_path,

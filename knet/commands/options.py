@@ -310,17 +310,16 @@ def add_evaluate_options(parser: Parser) -> None:
         '--depth-threshold',
         type=_positive,
         nargs='+',
-        default=[1.25],
         metavar='T',
-        help='factors up to which DSTQ takes a depth as right (default: 1.25)',
+        help='with --depth: factors up to which DSTQ takes a depth as right (default: 1.25)',
     )
     parser.add_argument(
         '--depth-lambda',
         type=_positive,
         nargs='+',
-        default=[0.5, 0.25, 0.1],
         metavar='L',
-        help='relative depth errors above which DVPQ drops a pixel (default: 0.5 0.25 0.1)',
+        help='with --depth: relative depth errors above which DVPQ drops a pixel (default: 0.5 '
+        '0.25 0.1)',
     )
     parser.add_argument(
         '--coverage', type=Path, metavar='DIR', help='camera coverage maps: weighted STQ'

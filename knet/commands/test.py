@@ -21,6 +21,7 @@ from knet.apis import (
 )
 from knet.apis.clips import default_clip_len
 from knet.apis.distributed import say_who_is_lost
+from knet.apis.explain import require
 from knet.data import build_test_dataset, build_test_loader
 from knet.data.loaders import check_loading
 from knet.errors import InputError
@@ -38,8 +39,8 @@ def check_metrics(names, task, dataset):
     for name in names:
         if name not in task.metrics:
             raise InputError(
-                f'--eval {name}: there is no such metric for {dataset.folder}, which is evaluated '
-                f'by {" and ".join(task.metrics)}'
+                f'--eval {name}: task {task.name} of the config has the metrics '
+                f'{", ".join(task.metrics)}'
             )
     available = task.available(dataset)
     for name in names:
@@ -52,11 +53,13 @@ def check_metrics(names, task, dataset):
 def run(args):
     """Do what the options say."""
     cfg = load_config(args.config, args.cfg_options)
-    check_loading(**{name: cfg.data[name] for name in ('samples_per_gpu', 'workers_per_gpu')})
+    require(cfg, 'data.name', 'data.test', 'data.workers_per_gpu')
+    check_loading(1, cfg.data.workers_per_gpu)
     setup_multi_processes(cfg)
     init_distributed(args.launcher, args.timeout_minutes)
     task, dataset = find_task(cfg.get('task')), build_test_dataset(cfg.data)
-    metrics = None if args.eval is None else check_metrics(args.eval, task, dataset)
+    names = None if args.eval is None else [name.upper() for name in args.eval]
+    metrics = None if names is None else check_metrics(names, task, dataset)
     logger = get_root_logger(log_level=cfg.log_level)
     checkpoint = find_checkpoint(args.checkpoint, logger)
     model = init_model(

@@ -19,7 +19,7 @@ from knet.apis import (
     train_detector,
 )
 from knet.apis.distributed import broadcast_object, say_who_is_lost
-from knet.data.loaders import check_loading
+from knet.apis.train import check_training
 from knet.errors import InputError
 from knet.files import lock_folder
 from knet.models.checkpoint import read_meta
@@ -28,11 +28,18 @@ from knet.models.checkpoint import read_meta
 def run(args):
     """Do what the options say."""
     cfg = load_config(args.config, args.cfg_options)
-    check_loading(**{name: cfg.data[name] for name in ('samples_per_gpu', 'workers_per_gpu')})
+    check_training(cfg, not args.no_validate)
+    if args.load_from and args.resume_from:
+        raise InputError(
+            '--load-from and --resume-from: name one of them; a run that goes on has weights'
+        )
+    if args.ignore_mismatched and not (args.load_from or cfg.get('load_from')):
+        raise InputError('--ignore-mismatched: only with --load-from')
     setup_multi_processes(cfg)
     if torch.cuda.is_available() and args.launcher == 'none':
         if not 0 <= args.gpu_id < torch.cuda.device_count():
-            raise InputError(f'--gpu-id {args.gpu_id}: there are {torch.cuda.device_count()} GPUs')
+            last = torch.cuda.device_count() - 1
+            raise InputError(f'--gpu-id {args.gpu_id}: there is no such GPU; give 0 to {last}')
         torch.cuda.set_device(args.gpu_id)
     distributed = init_distributed(args.launcher, args.timeout_minutes)
     work_dir = make_work_dir(

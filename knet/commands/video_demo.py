@@ -25,6 +25,7 @@ from knet.apis import (
 )
 from knet.apis.build import blame_config
 from knet.apis.clips import default_clip_len
+from knet.apis.explain import require
 from knet.apis.test import WAITING, progress_interval
 from knet.apis.video_results import CONTENTS, NAMES, VideoResults
 from knet.data import find_dataset
@@ -155,6 +156,7 @@ def run(args):
 def segment(args):
     """Segment the input and write what was asked for."""
     cfg = load_config(args.config, args.cfg_options)
+    require(cfg, 'data.name')
     task, info = find_task(cfg.get('task')), find_dataset(cfg.data.name)
     source, frames = open_input(args)
     logger = get_root_logger(log_level=cfg.log_level)

@@ -109,6 +109,18 @@ def list_items(args: argparse.Namespace, truth: Optional[Analysis]) -> List[Item
     ]
 
 
+def check_items(args: argparse.Namespace, items: Sequence[Item]) -> None:
+    """Raise InputError where no frame has what was asked for."""
+    if set(args.write) == {'depth'} and all(item.depth is None for item in items):
+        raise InputError(f'--write depth: {find_home(args.result_path)} holds no depth')
+    images = (Path(item.image).parent for item in items if item.image)
+    if args.images is not None and args.images not in images:
+        raise InputError(
+            f'--images {args.images} holds no image of these frames; expected names like '
+            f'{frame_name(*items[0][:2])}_leftImg8bit.png'
+        )
+
+
 def existing(path: Path) -> Optional[Path]:
     """A path, None where nothing is there."""
     return path if path.exists() else None
@@ -122,6 +134,8 @@ def find_images(args: argparse.Namespace) -> Dict[Tuple[int, int], str]:
     folder = args.images
     if folder is None and args.gt_path is None and noted and Path(noted).is_dir():
         folder = Path(noted)
+    if args.images is not None and not args.images.is_dir():
+        raise InputError(f'--images {args.images} is not a folder; name one of images')
     if folder is not None:
         return {
             (sequence, frame): str(kinds['leftImg8bit'])
@@ -227,6 +241,7 @@ def run(args: argparse.Namespace) -> None:
             sequences=args.sequences,
         )
     items = list_items(args, truth)
+    check_items(args, items)
     mistakes = {} if truth is None else truth.mistakes
     out = args.out or find_home(args.result_path) / 'show'
     made_of = dict(results=str(args.result_path), truth=str(args.gt_path))

@@ -15,7 +15,7 @@ import numpy as np
 from torch.utils.data import Dataset
 
 from knet.data.transforms import LoadedFrame, Transform
-from knet.errors import InputError
+from knet.errors import InputError, check_whole
 from knet.label_space import LabelSpace
 from knet.step_format import MAX_INSTANCE_ID, read_depth, read_png
 from knet.structures import Frame
@@ -68,7 +68,7 @@ class Layout:
     image_example: str
     """Name of an image of the layout, for messages."""
     truth_hint: str
-    """What a frame without ground truth lacks, for messages."""
+    """What a frame without ground truth lacks, for messages; {} stands for the frame's name."""
 
     def splits(self, root: Path) -> List[str]:
         """Splits that lie below a data root; empty where it has another layout."""
@@ -166,8 +166,9 @@ class SegmentationDataset(Dataset):
         repeat: int = 1,
     ):
         check_integers(ref_offsets=ref_offsets)
-        if not isinstance(repeat, int) or repeat < 1:
-            raise InputError(f'repeat must be a whole number from 1 on, got {repeat!r}')
+        check_whole('repeat', repeat)
+        if not isinstance(split, str):
+            raise InputError(f'split must be the name of a folder, got {split!r}')
         if not isinstance(with_depth, bool):
             raise InputError(f'with_depth must be True or False, got {with_depth!r}')
         if root is not None and not isinstance(root, (str, Path)):
@@ -181,6 +182,13 @@ class SegmentationDataset(Dataset):
         self.repeat = repeat
         root = Path(root or info.root)
         self.folder = info.layout.folder(root, split)
+        if not self.folder.is_dir():
+            splits = info.layout.splits(root) if root.is_dir() else []
+            raise InputError(
+                f'{self.folder} does not exist; {root} (data.root) holds the splits '
+                f'{", ".join(splits) or "(none)"}; prepare the set (DATASET.md), or set data.root '
+                'and split in the config'
+            )
         self.records = info.layout.scan(root, split)
         self._check_files()
 
@@ -198,10 +206,14 @@ class SegmentationDataset(Dataset):
             )
         for record in self.records:
             if record.image is None:
-                raise InputError(f'{self.folder}: {record} has a map but no image')
+                raise InputError(
+                    f'{self.folder}: {record} has a map but no image; expected one '
+                    f'like {layout.image_example}'
+                )
             if self.with_truth and not record.truth:
                 raise InputError(
-                    f'{self.folder}: {record} has an image but no map; {layout.truth_hint}'
+                    f'{self.folder}: {record} has an image but no map; '
+                    f'{layout.truth_hint.format(record.name)}'
                 )
             if self.with_depth and record.depth is None:
                 raise InputError(
@@ -324,5 +336,6 @@ def check_classes(semantic: np.ndarray, label_space: LabelSpace, record: FrameRe
     if found.any():
         raise InputError(
             f'{record.truth[0]}: class id {semantic[found > 0].min()} is outside '
-            f'0..{label_space.num_classes - 1} and {label_space.void} (void); {record}'
+            f'0..{label_space.num_classes - 1} and {label_space.void} (void); {record}; is it a '
+            'map of the set that data.name names?'
         )

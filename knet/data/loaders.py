@@ -16,7 +16,7 @@ from knet.data.base import FrameRecord, SegmentationDataset
 from knet.data.catalogue import find_dataset
 from knet.data.samplers import SequenceSampler, TrainSampler
 from knet.data.transforms import TestTransform, TrainTransform
-from knet.errors import InputError
+from knet.errors import InputError, check_whole
 from knet.parallel import allow_open_files, end_with_parent, keep_freed_memory
 from knet.structures import Frame, FrameBatch, largest_size
 
@@ -33,9 +33,10 @@ def build_train_dataset(data: Dict[str, Any], num_references: int) -> Segmentati
         num_references: Reference frames of an item.
     """
     info, part = find_dataset(data['name']), dict(data['train'])
+    given = part.copy()
     numbers = {key: part.pop(key) for key in TRANSFORM_KEYS if key in part}
     part = {'root': data.get('root'), 'num_references': num_references, **part}
-    with _arguments_of('data.train'):
+    with _arguments_of('data.train', given):
         transform = TrainTransform(len(info.label_space.thing_ids), **numbers)
         return SegmentationDataset(info, transform=transform, with_truth=True, **part)
 
@@ -47,26 +48,27 @@ def build_test_dataset(
     info = find_dataset(data['name'])
     transform = TestTransform(len(info.label_space.thing_ids))
     options = {'root': data.get('root'), 'with_truth': with_truth, **data[part]}
-    with _arguments_of(f'data.{part}'):
+    with _arguments_of(f'data.{part}', data[part]):
         return SegmentationDataset(info, transform=transform, **options)
 
 
 @contextlib.contextmanager
-def _arguments_of(key: str) -> Iterator[None]:
-    """Say which key of the config holds a wrong argument."""
+def _arguments_of(key: str, part: Dict[str, Any]) -> Iterator[None]:
+    """Say which key of the config holds a wrong argument of those in `part`."""
     try:
         yield
+    except InputError as error:  # of an argument, it begins with its name
+        name = str(error).split(' ', 1)[0]
+        place = {**dict.fromkeys(part, f'{key}.'), 'root': 'data.'}.get(name, '')
+        raise InputError(f'{place}{error}') from None
     except TypeError as error:
         raise InputError(f'{key} of the config: {error}') from None
 
 
 def check_loading(samples_per_gpu: Any, workers_per_gpu: Any) -> None:
     """Raise InputError unless both are whole numbers in their range, and workers can work."""
-    for name, value, minimum in (('samples', samples_per_gpu, 1), ('workers', workers_per_gpu, 0)):
-        if not isinstance(value, int) or value < minimum:
-            raise InputError(
-                f'data.{name}_per_gpu must be a whole number from {minimum} on, got {value!r}'
-            )
+    check_whole('data.samples_per_gpu', samples_per_gpu)
+    check_whole('data.workers_per_gpu', workers_per_gpu, 0)
     if workers_per_gpu:
         allow_open_files()
 

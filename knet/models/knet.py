@@ -13,6 +13,7 @@ from mmcv.runner import BaseModule
 from mmdet.models.builder import DETECTORS, build_backbone, build_head, build_neck
 from torch import Tensor
 
+from knet.errors import InputError
 from knet.label_space import LabelSpace
 from knet.models.kernels.kernel_set import KernelSet
 from knet.models.kernels.stage import StageOutput
@@ -114,13 +115,14 @@ class KNet(BaseModule):
             conv.requires_grad_(False)
 
     def _check_paths(self) -> None:
-        """Raise ValueError unless each path that starts is read by branches, and the reverse."""
+        """Raise InputError unless each path that starts is read by branches, and the reverse."""
         starts = set(self.rpn_head.paths)
         for number, stage in enumerate(self.roi_head.mask_head):
             if set(stage.paths) != starts:
-                raise ValueError(
+                raise InputError(
                     f'branches of stage {number} read the paths {sorted(stage.paths)}, '
-                    f'rpn_head.paths has {sorted(starts)}'
+                    f'rpn_head.paths has {sorted(starts)}; each needs the other: name the path in '
+                    'rpn_head.paths and as path of a branch'
                 )
 
     @property

@@ -8,6 +8,7 @@ import sys
 import numpy as np
 import pytest
 import torch
+from mmcv import Config
 from mmcv.utils.logging import logger_initialized
 
 from knet.apis import build_model, load_config
@@ -74,7 +75,7 @@ def test_classes_stand_in_the_data_set_alone(call, tiny_config, tmp_path):
     config = tmp_path / 'five.py'
     config.write_text(f"_base_ = r'{tiny_config}'\nmodel = dict(num_thing_classes=5)\n")
     line = call('train', config, '--work-dir', tmp_path / 'w')
-    assert 'the model of the config cannot be built' in line and 'num_thing_classes' in line
+    assert 'model of the config cannot be built' in line and 'num_thing_classes' in line
     args = ('--work-dir', tmp_path / 'w', '--cfg-options', 'data.name=kity')
     line = call('train', tiny_config, *args)
     assert "unknown data set 'kity'; there are cityscapes_dvps, cityscapes_step" in line
@@ -83,28 +84,39 @@ def test_classes_stand_in_the_data_set_alone(call, tiny_config, tmp_path):
 @pytest.mark.parametrize(
     'option, message',
     [
-        ('data.train.scale=5', 'scale must be two positive numbers, got 5'),
+        ('data.train.scale=5', 'data.train.scale must be two positive numbers, got 5'),
         ('data.train.crop_size=[1]', 'crop_size must be two positive numbers'),
         ('data.train.ratio_range=1.0', 'ratio_range must be two positive numbers'),
         ('data.train.flip_ratio=abc', 'flip_ratio must be a number from 0 to 1'),
         ('data.train.ref_offsets=abc', 'ref_offsets must be a list of whole numbers'),
-        ('data.train.repeat=0', 'repeat must be a whole number from 1 on, got 0'),
-        ('data.root=5', 'root must be the path of a folder, got 5'),
+        ('data.train.split=None', 'data.train.split must be the name of a folder, got None'),
+        ('data.train.repeat=0', 'data.train.repeat must be a whole number from 1 on, got 0'),
+        ('data.root=5', 'data.root must be the path of a folder, got 5'),
         ('data.samples_per_gpu=0', 'data.samples_per_gpu must be a whole number from 1 on'),
         ('data.workers_per_gpu=many', 'data.workers_per_gpu: must be a number, as 0 is'),
         ('data.workers_per_gpu=-1', 'data.workers_per_gpu must be a whole number from 0 on'),
-        ('model.roi_head.num_stages=0', 'the model of the config cannot be built'),
-        ('model.roi_head.mask_head.num_heads=7', 'the model of the config cannot be built'),
-        ('optimizer.type=Nope', 'optimizer, runner or hooks of the config cannot be built'),
+        ('model.roi_head.num_stages=0', 'num_stages must be a whole number from 1 on, got 0'),
+        (
+            'model.roi_head.mask_head.num_heads=7',
+            'model.roi_head.mask_head of the config cannot be',
+        ),
+        ('optimizer.type=Nope', "optimizer.type: there is no 'Nope'; there are"),
         ('runner.max_epochs=abc', "must be a number, as 2 is, got 'abc'"),
         ('runner.max_epochs=0', 'runner.max_epochs must be a whole number from 1 on'),
         ('data.train.ratio_range=[2,1]', 'ratio_range must be (minimum, maximum)'),
         ('data=3', 'data of the config'),
+        ('lr_config.policy=CosineAnealing', "no 'CosineAnealing'; did you mean CosineAnnealing?"),
+        ('optimizer.lr=None', 'optimizer of the config cannot be built: TypeError: '),
+        ('optimizer_config.grad_clip=5', 'optimizer_config of the config cannot be built'),
+        ('log_config.hooks=None', 'log_config of the config cannot be built'),
+        ('checkpoint_config.interval=0', 'error: checkpoint_config.interval must be a whole'),
+        ('custom_hooks.0.type=Bar', "custom_hooks.0.type: there is no 'Bar'"),
         ('log_level=LOUD', 'log_level must be one of DEBUG, INFO'),
         ('checkpoint_config.max_keep_ckpts=x', 'max_keep_ckpts must be a whole number'),
-        ('model.neck.in_channels=[1,2,3,4]', 'the first training step fails (RuntimeError'),
-        ('model.roi_head.mask_assign_stride=0', 'the first training step fails (ZeroDivision'),
-        ('lr_config.policy=nope', 'optimizer, runner or hooks of the config cannot be built'),
+        ('model.neck.in_channels=[1,2,3,4]', 'the first training step fails: RuntimeError: '),
+        ('model.neck.in_channels=[1,2,3]', 'AssertionError (mmdet/models/necks/fpn.py:'),
+        ('model.roi_head.mask_assign_stride=0', 'mask_assign_stride must be a whole number'),
+        ('lr_config.policy=nope', "lr_config.policy: there is no 'Nope'; there are Cosine"),
         ('task=image_panoptic', 'task image_panoptic gives a VideoKNet 0 reference frames'),
         ('task=depth', "unknown task 'depth'; expected task = '...', one of image_depth"),
     ],
@@ -113,6 +125,38 @@ def test_settings_of_another_type_or_range(call, tiny_config, tmp_path, option, 
     args = ('--work-dir', tmp_path / 'w', '--no-validate', '--cfg-options', option)
     assert message in call('train', tiny_config, *args)
     assert not list((tmp_path / 'w').glob('*.pth'))
+
+
+@pytest.mark.parametrize(
+    'key',
+    [
+        *('data.name', 'data.samples_per_gpu', 'data.workers_per_gpu', 'data.train', 'data.val'),
+        *('runner', 'optimizer', 'optimizer_config', 'lr_config', 'checkpoint_config'),
+    ],
+)
+def test_config_without_a_key(call, tiny_config, tmp_path, key):
+    cfg = Config.fromfile(tiny_config)
+    *section, name = key.split('.')
+    del (cfg._cfg_dict[section[0]] if section else cfg._cfg_dict)[name]
+    del cfg._cfg_dict['log_level']  # which has a default
+    cfg.dump(str(tmp_path / 'own.py'))
+    line = call('train', tmp_path / 'own.py', '--work-dir', tmp_path / 'w')
+    assert line == f'error: the config {tmp_path}/own.py has no {key} (see configs/det)'
+    assert not (tmp_path / 'w').exists()
+
+
+@pytest.mark.parametrize(
+    'options, message',
+    [
+        (['--ignore-mismatched'], '--ignore-mismatched: only with --load-from'),
+        (['--load-from', 'FILE', '--resume-from', 'FILE'], 'name one of them; a run that goes on'),
+    ],
+)
+def test_options_that_would_do_nothing(call, tiny_config, tmp_path, options, message):
+    (tmp_path / 'a.pth').touch()
+    options = [tmp_path / 'a.pth' if option == 'FILE' else option for option in options]
+    assert message in call('train', tiny_config, '--work-dir', tmp_path / 'w', *options)
+    assert not (tmp_path / 'w').exists()
 
 
 def test_missing_ground_truth_of_the_validation_is_found_at_once(call, tiny_config, copy, tmp_path):
@@ -180,7 +224,7 @@ def test_missing_data_root(call, tiny_config, tmp_path):
         '--cfg-options',
         f'{DATA_ROOT}={tmp_path}/nothing',
     )
-    assert 'nothing/video_sequence/train is not a folder' in line
+    assert 'nothing/video_sequence/train does not exist' in line and 'set data.root' in line
 
 
 def test_empty_split(call, tiny_config, tmp_path):

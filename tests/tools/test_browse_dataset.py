@@ -119,7 +119,7 @@ def test_images_without_videos(tool, tmp_path):
 
 
 def test_bad_input(tool, step_config):
-    with pytest.raises(InputError, match='video_sequence/val is not a folder'):
+    with pytest.raises(InputError, match='/val does not exist; .* holds the splits train;'):
         tool('misc/browse_dataset', step_config, '--split', 'val')
     with pytest.raises(InputError, match='--number must be at least 1, got 0'):
         tool('misc/browse_dataset', step_config, '--number', 0)

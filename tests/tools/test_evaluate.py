@@ -115,6 +115,8 @@ def test_bad_input_is_one_line_and_writes_nothing(data):
             ['--json', 'data/video_sequence/val/000002_000000_panoptic.png/a.json'],
             'is not a writable folder',
         ),
+        (['--depth-lambda', '0.2'], '--depth-lambda: only with --depth'),
+        (['--depth-threshold', '1.1'], '--depth-threshold: only with --depth'),
         (['--split', 'test'], 'holds the splits val'),
         (['--protocol', 'other'], 'choose one of step, video-knet, waymo'),
     ],

@@ -172,6 +172,13 @@ def test_predictions_and_their_mark_stay(tool, toy_results, tmp_path):
 
 def test_what_cannot_be_drawn(tool, toy_results, tmp_path):
     results, root = toy_results
+    with pytest.raises(InputError, match=f'--write depth: {results} holds no depth'):
+        tool('visualize', results, root, '--out', tmp_path / 'out', '--write', 'depth')
+    with pytest.raises(InputError, match=r'no image of these frames; .* \d+_\d+_leftImg8bit.png'):
+        tool('visualize', results, root, '--out', tmp_path / 'out', '--images', tmp_path)
+    with pytest.raises(InputError, match='--images .*/nope is not a folder; name one of images'):
+        tool('visualize', results, root, '--images', tmp_path / 'nope')
+    assert not (tmp_path / 'out').exists()
     with pytest.raises(InputError, match='--write errors,sheet: give GT too'):
         tool('visualize', results, '--write', 'errors,sheet')
     shutil.copytree(results, tmp_path / 'run/results')

@@ -14,7 +14,7 @@ class StepLayout(Layout):
     """Videos in `<root>/video_sequence/<split>`."""
 
     image_example = '000002_000000_leftImg8bit.png'
-    truth_hint = 'expected <sequence>_<frame>_panoptic.png beside it'
+    truth_hint = 'expected {}_panoptic.png beside it'
 
     def is_root(self, root: Path) -> bool:
         return (root / 'video_sequence').is_dir()

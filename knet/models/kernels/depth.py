@@ -85,7 +85,8 @@ def rows_of(
     for own, image in zip(weights, images):
         if image.depth is None:
             raise InputError(
-                'the model trains depth, but the data have none: data.train.with_depth=True'
+                'the model has a branch of depth, but the training data are read without; set '
+                'data.train.with_depth=True'
             )
         depths.append(image.depth.expand_as(own))
     return torch.cat(list(maps)), torch.cat(depths), torch.cat(list(weights))

@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+from knet.errors import check_whole
+
 
 @dataclass(frozen=True)
 class KernelSet:
@@ -18,6 +20,10 @@ class KernelSet:
     num_thing_classes: int
     num_stuff_classes: int
     channels: int
+
+    def __post_init__(self):
+        check_whole('num_proposals', self.num_proposals)
+        check_whole('channels', self.channels)
 
     @property
     def num_classes(self) -> int:

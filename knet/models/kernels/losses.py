@@ -5,6 +5,8 @@ from typing import Any, Callable, Dict, List, Optional, TypeVar
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
+from knet.errors import InputError
+
 T = TypeVar('T')
 
 
@@ -46,15 +48,17 @@ def named_losses(parts: Dict[str, Dict[str, Any]]) -> Dict[str, Any]:
     """The losses of several parts in one dict.
 
     Raises:
-        ValueError: two parts have a loss of the same name.
+        InputError: two parts have a loss of the same name.
     """
     losses: Dict[str, Any] = {}
     clashes: List[str] = []
     for name, values in parts.items():
         clashes += [
-            f'{name}: another one has a loss {loss} too' for loss in values if loss in losses
+            f'{name}: another one has a loss {loss} too; rename it in the loss() of its class'
+            for loss in values
+            if loss in losses
         ]
         losses.update(values)
     if clashes:
-        raise ValueError('; '.join(clashes))
+        raise InputError('; '.join(clashes))
     return losses

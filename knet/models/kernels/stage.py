@@ -10,6 +10,7 @@ from mmcv.runner import BaseModule, ModuleDict
 from mmdet.models.builder import HEADS
 from torch import Tensor, nn
 
+from knet.errors import InputError
 from knet.models.kernels.branches import MAIN, StageTargets, build_branch
 from knet.models.kernels.kernel_set import KernelSet
 from knet.models.kernels.links import build_link
@@ -63,6 +64,9 @@ class KernelUpdateHead(BaseModule):
         num_heads: Heads of the attention over the kernels.
         feedforward_channels: Hidden channels of the FFN.
         kernel_link, track_link: Configs of links (`knet.models.kernels.links`), None for none.
+
+    Raises:
+        InputError: there is no branch `classes` or `masks`.
     """
 
     def __init__(
@@ -76,6 +80,11 @@ class KernelUpdateHead(BaseModule):
         init_cfg: Optional[Dict] = None,
     ):
         super().__init__(init_cfg)
+        if not {'classes', 'masks'} <= set(branches):
+            raise InputError(
+                f'mask_head.branches has {", ".join(sorted(branches)) or "nothing"}; it needs '
+                'classes and masks too, of which matching and results are made'
+            )
         sizes = (kernel_set.channels, num_heads, feedforward_channels)
         self.main = KernelPath(*sizes)
         self.branches = ModuleDict(

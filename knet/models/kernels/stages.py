@@ -11,6 +11,7 @@ from mmdet.core import build_assigner, reduce_mean
 from mmdet.models.builder import HEADS, build_head
 from torch import Tensor
 
+from knet.errors import InputError, check_whole
 from knet.models.kernels.branches import StageTargets
 from knet.models.kernels.kernel_head import InitialKernels
 from knet.models.kernels.kernel_set import KernelSet
@@ -58,9 +59,14 @@ class KernelIterHead(BaseModule):
         init_cfg: Optional[Dict] = None,
     ):
         super().__init__(init_cfg)
+        check_whole('num_stages', num_stages)
+        check_whole('mask_assign_stride', mask_assign_stride)
         configs = [mask_head] * num_stages if isinstance(mask_head, dict) else list(mask_head)
         if len(configs) != num_stages:
-            raise ValueError(f'{num_stages} stages but {len(configs)} mask_head configs')
+            raise InputError(
+                f'num_stages is {num_stages}, mask_head lists {len(configs)} stages; list '
+                f'{num_stages}, or give one dict for all'
+            )
         configs[-1] = {**configs[-1], 'kernel_link': kernel_link, 'track_link': track_link}
         # mmcv's list hands `init_weights` on to the stages; torch's does not
         self.mask_head = ModuleList(

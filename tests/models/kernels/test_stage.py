@@ -3,6 +3,7 @@
 import pytest
 import torch
 
+from knet.errors import InputError
 from knet.models.kernels.branches import ClassBranch, StageTargets
 from knet.models.kernels.kernel_set import KernelSet
 from knet.models.kernels.links import build_link
@@ -43,10 +44,11 @@ def test_kernels_answer_for_their_own_classes_alone():
 
 
 def test_branches_must_not_share_the_name_of_a_loss():
-    head = KernelUpdateHead(KERNELS, dict(masks=MASKS, edges=MASKS), 2, 16)
+    branches = dict(classes=dict(type='ClassBranch', loss=FOCAL), masks=MASKS, edges=MASKS)
+    head = KernelUpdateHead(KERNELS, branches, 2, 16)
     logits = torch.zeros(1, 5, 4, 4)
-    with pytest.raises(ValueError, match='branch edges: another one has a loss loss_mask too'):
-        head.loss(dict(masks=logits, edges=logits), targets())
+    with pytest.raises(InputError, match='branch edges: another one has a loss loss_mask too'):
+        head.loss(dict(classes=torch.zeros(1, 5, 4), masks=logits, edges=logits), targets())
 
 
 @pytest.mark.parametrize('config', [dict(type='AttentionLink'), dict(type='UpdatedLink')])
