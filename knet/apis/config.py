@@ -17,7 +17,6 @@ from knet.apis.explain import (
     find_class,
     place_of,
     require,
-    short_path,
 )
 from knet.apis.hooks import SavingHook, StepHook
 from knet.errors import InputError
@@ -69,7 +68,8 @@ def _reading_fault(error: Exception, path: str) -> str:
     """Why a config cannot be read, with file and line: it may be of a file that it inherits."""
     calls = [frame for frame, _ in traceback.walk_tb(error.__traceback__)]
     read = [call.f_locals for call in calls if call.f_code is Config._file2dict.__code__]
-    source, copies = (read[-1]['filename'], read[-1].get('temp_config_dir')) if read else ('', '')
+    source = read[-1]['filename'] if read else ''
+    copy = read[-1]['temp_config_file'].name if read and 'temp_config_file' in read[-1] else ''
     if source and not os.path.exists(source):
         same = source == os.path.abspath(path)
         return 'does not exist' if same else f'cannot be read: its _base_ {source} does not exist'
@@ -79,12 +79,9 @@ def _reading_fault(error: Exception, path: str) -> str:
             f'cannot be read: custom_imports: {cause}; is the folder of the module on the '
             'PYTHONPATH?'
         )
-    place = place_of(error, 'knet', 'mmcv', 'importlib')
-    if place and os.path.dirname(place[0]) == copies:
-        place = (source, place[1])
     is_program = not source or source.endswith('.py')
-    where = f' ({short_path(place[0])}:{place[1]})' if place and is_program else ''
-    return f'cannot be read: {type(error).__name__}: {error}{where}'
+    place = place_of(error, 'knet', 'mmcv', 'importlib', copies={copy: source})
+    return f'cannot be read: {type(error).__name__}: {error}{place if is_program else ""}'
 
 
 def _read_options(texts: Sequence[str]) -> Dict[str, Any]:

@@ -7,9 +7,10 @@ import contextlib
 import difflib
 import inspect
 import os
+import re
 import sys
 import traceback
-from typing import Any, Dict, Iterator, List, Optional, Tuple, Type
+from typing import Any, Dict, Iterable, Iterator, List, Optional, Tuple, Type
 
 from mmcv import Config
 from mmcv.runner import HOOKS, OPTIMIZERS, RUNNERS
@@ -24,12 +25,8 @@ from knet.models.kernels.links import LINKS
 from knet.models.kernels.path import PATHS
 from knet.models.tracking.tracker import TRACKERS
 
-REGISTRIES = (
-    *(MODELS, BRANCHES, PATHS, LINKS, TRACKERS, BBOX_ASSIGNERS),
-    *(HOOKS, OPTIMIZERS, RUNNERS),
-)
-FEW = 20
-"""So many names are listed in a message."""
+MODEL_PARTS = (MODELS, BRANCHES, PATHS, LINKS, TRACKERS, BBOX_ASSIGNERS)
+REGISTRIES = (*MODEL_PARTS, HOOKS, OPTIMIZERS, RUNNERS)
 
 
 def find_class(name: Any) -> Optional[Type]:
@@ -67,26 +64,23 @@ def require(cfg: Config, *keys: str) -> None:
 def check_dicts(config: Dict, key: str) -> None:
     """Raise InputError where a class, at `config` or below it, would get something else for an
     argument that must be a dict, or a dict of dicts."""
-    arguments = arguments_of(find_class(config.get('type')))
-    for name, value in config.items():
-        place = f'{key}.{name}'
-        annotation = arguments[name].annotation if name in arguments else ''
-        kind = str(annotation).replace('typing.', '')
-        optional, kind = kind.startswith('Optional['), kind.removeprefix('Optional[')
-        expected = (dict, list, tuple) if kind.startswith('Union[Dict') else dict
-        if not isinstance(value, expected) and kind.startswith(('Dict', 'Union[Dict')):
-            if not optional or value is not None:
-                hint = ' or None' if optional else ''
-                raise InputError(f'{place} must be a dict{hint}, got {value!r}')
-        elif kind.startswith('Dict[str, Dict'):
-            for part in [part for part in value if not isinstance(value[part], dict)]:
+    for place, node in _walk(config, key):
+        for name, argument in arguments_of(find_class(node.get('type'))).items():
+            kind = str(argument.annotation).replace('typing.', '')
+            if name not in node or not re.match(r'((Optional|Union)\[)?Dict', kind):
+                continue
+            value, optional = node[name], kind.startswith('Optional')
+            if not isinstance(value, (dict, list) if kind.startswith('Union') else dict):
+                if value is not None or not optional:
+                    hint = ' or None' if optional else ''
+                    raise InputError(f'{place}.{name} must be a dict{hint}, got {value!r}')
+            elif 'Dict[str, Dict' in kind and not all(isinstance(value[k], dict) for k in value):
+                part = next(part for part in value if not isinstance(value[part], dict))
                 raise InputError(
-                    f'{place}.{part} must be a dict with type, got {value[part]!r}; to take it out '
-                    f'of an inherited config write {name}=dict(_delete_=True, ...) with the others'
+                    f'{place}.{name}.{part} must be a dict with type, got {value[part]!r}; to take '
+                    f'it out of an inherited config write {name}=dict(_delete_=True, ...) with the '
+                    'others'
                 )
-        for number, node in enumerate(value if isinstance(value, (list, tuple)) else [value]):
-            if isinstance(node, dict):
-                check_dicts(node, place if node is value else f'{place}.{number}')
 
 
 @contextlib.contextmanager
@@ -145,10 +139,8 @@ def _no_such_type(name: str, known: List[str], key: str) -> str:
     else:
         key = f'{key}.type'
     hint = did_you_mean(name, known)
-    if not hint and len(known) <= FEW:
-        hint = f'; there are {", ".join(filter(None, known))}'
-    elif not hint:
-        hint = '; is the module that registers it in custom_imports?'
+    others = f'there are {", ".join(filter(None, known))}' if len(known) <= 20 else ''
+    hint = hint or f'; {others or "is the module that registers it in custom_imports?"}'
     return f'{key}: there is no {name!r}{hint}'
 
 
@@ -169,12 +161,11 @@ def _find(node: Any, config: Any, key: str) -> str:
 
 def _walk(config: Any, key: str) -> Iterator[Tuple[str, Dict]]:
     """All dicts of a config with their keys."""
+    items: Iterable = enumerate(config) if isinstance(config, (list, tuple)) else ()
     if isinstance(config, dict):
         yield key, config
-    is_list = isinstance(config, (list, tuple))
-    for name, value in (
-        enumerate(config) if is_list else config.items() if isinstance(config, dict) else ()
-    ):
+        items = config.items()
+    for name, value in items:
         yield from _walk(value, f'{key}.{name}')
 
 
@@ -187,22 +178,28 @@ def describe(error: BaseException, *without: str, with_place: bool = True) -> st
         with_place: False: the place only where there is no message.
     """
     text = ' '.join(_text(error).split())[:200]
-    place = place_of(error, *without) if with_place or not text else None
-    where = f' ({short_path(place[0])}:{place[1]})' if place else ''
-    return ': '.join(filter(None, [type(error).__name__, text])) + where
+    place = place_of(error, *without) if with_place or not text else ''
+    return ': '.join(filter(None, [type(error).__name__, text])) + place
 
 
-def place_of(error: BaseException, *without: str) -> Optional[Tuple[str, int]]:
-    """File and line that an error comes from, passing over some packages."""
+def place_of(error: BaseException, *without: str, copies: Optional[Dict[str, str]] = None) -> str:
+    """' (file:line)' of where an error comes from, passing over some packages; the file as the
+    interpreter finds it, without the folder that is searched.
+
+    Args:
+        error: The error.
+        without: The packages.
+        copies: Files that are copies of others.
+    """
     places = [
         (frame.f_code.co_filename, line)
         for frame, line in traceback.walk_tb(error.__traceback__)
         if frame.f_globals.get('__name__', '').split('.')[0] not in without
     ]
-    return places[-1] if places else None
-
-
-def short_path(file: str) -> str:
-    """A source file as the interpreter finds it: without the folder that is searched."""
+    if not places:
+        return ''
+    file, line = places[-1]
+    file = (copies or {}).get(file, file)
     folders = [os.path.join(os.path.abspath(folder), '') for folder in sys.path]
-    return file.removeprefix(max(filter(file.startswith, folders), key=len, default=''))
+    folder = max(filter(file.startswith, folders), key=len, default='')
+    return f' ({file.removeprefix(folder)}:{line})'

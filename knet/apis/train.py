@@ -234,11 +234,11 @@ def build_training_runner(
     runner.register_timer_hook(dict(type='IterTimerHook'))
     sections = dict(
         lr_config=runner.register_lr_hook,
-        optimizer_config=lambda config: runner.register_optimizer_hook(
-            build_step_hook(config, loss_scale)
+        optimizer_config=lambda own: runner.register_optimizer_hook(
+            build_step_hook(own, loss_scale)
         ),
-        checkpoint_config=lambda config: runner.register_checkpoint_hook(
-            SavingHook(**config, minutes=checkpoint_minutes)
+        checkpoint_config=lambda own: runner.register_checkpoint_hook(
+            SavingHook(**own, minutes=checkpoint_minutes)
         ),
         log_config=runner.register_logger_hooks,
         custom_hooks=runner.register_custom_hooks,
