@@ -24,7 +24,7 @@ from typing import Dict, Iterator, List, Tuple
 
 import cv2
 import numpy as np
-from preparation import natural, run_pieces
+from preparation import run_pieces
 from toy_sprites import (
     ID,
     TRANSPARENT,
@@ -43,6 +43,7 @@ from tqdm import tqdm
 from knet.errors import InputError, report_input_errors
 from knet.files import whole_file
 from knet.label_space import STEP
+from knet.options import at_least
 from knet.step_format import frame_name, write_depth, write_panoptic, write_png
 
 VERSION = 12  # to be raised with each change of what is drawn
@@ -633,18 +634,20 @@ def write_sequence(
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument('out', help='folder of the set, for example data/toy_step')
-    parser.add_argument('--seed', type=int, default=0)
-    parser.add_argument('--train-sequences', type=int, default=48)
-    parser.add_argument('--val-sequences', type=int, default=9)
-    parser.add_argument('--frames', type=int, default=20, help='frames of each sequence')
+    parser.add_argument('--seed', type=at_least(0), default=0)
+    parser.add_argument('--train-sequences', type=at_least(0), default=48)
+    parser.add_argument('--val-sequences', type=at_least(0), default=9)
+    parser.add_argument('--frames', type=at_least(1), default=20, help='frames of each sequence')
     parser.add_argument(
         '--nproc',
-        type=natural,
+        type=at_least(1),
         default=os.cpu_count(),
         metavar='N',
         help='cores to use (default: all)',
     )
-    parser.add_argument('--size', type=int, nargs=2, default=(96, 320), metavar=('HEIGHT', 'WIDTH'))
+    parser.add_argument(
+        '--size', type=at_least(32), nargs=2, default=(96, 320), metavar=('HEIGHT', 'WIDTH')
+    )
     args = parser.parse_args()
     made = make_toy_step(
         args.out,

@@ -37,6 +37,7 @@ from tqdm import tqdm
 
 from knet.errors import InputError
 from knet.files import is_leftover, whole_file
+from knet.options import at_least
 from knet.parallel import end_with_parent, ordered_map
 
 # What os.link says where a file system or its rights rule a hard link out; a copy may work there.
@@ -116,20 +117,12 @@ def add_common_options(parser: argparse.ArgumentParser, links: bool = True) -> N
         )
     parser.add_argument(
         '--nproc',
-        type=natural,
+        type=at_least(1),
         default=1,
         metavar='N',
         help='cores to use (default: 1); the files do not depend on it',
     )
     parser.add_argument('--dry-run', action='store_true', help='only list and count; write nothing')
-
-
-def natural(text: str) -> int:
-    """A number of 1 or more, of a command line."""
-    number = int(text)
-    if number < 1:
-        raise argparse.ArgumentTypeError(f'{text} is less than 1')
-    return number
 
 
 def load_package(module: str, package: str) -> ModuleType:
@@ -164,7 +157,7 @@ def find_folder(
         InputError: there is none.
     """
     if not root.is_dir():
-        raise InputError(f'{root} is not a folder')
+        raise InputError(f'{root} is not a folder; expected one that holds {what} (see DATASET.md)')
     folders = (entry for entry in root.iterdir() if entry.is_dir() and not is_leftover(entry.name))
     for base in [root, *sorted(folders)]:
         for candidate in candidates:

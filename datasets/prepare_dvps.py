@@ -151,7 +151,10 @@ def read_labels(frame: Frame) -> Tuple[np.ndarray, np.ndarray]:
     maps = [read_png(path) for path in frame.labels]
     for path, values in zip(frame.labels, maps):
         if values.ndim != 2 or values.dtype.kind != 'u' or values.shape != maps[0].shape:
-            raise InputError(f'{path} is {values.dtype} of shape {values.shape}, not a map')
+            raise InputError(
+                f'{path} is {values.dtype} of shape {values.shape}; expected one channel of the '
+                f'size {maps[0].shape[:2]}'
+            )
     if frame.kind == 'cityscapes':
         space, codes = CITYSCAPES, maps[0].astype(np.int32)
         classes = np.where(codes == VOID_CODE, space.void, codes // 1000)
@@ -160,7 +163,10 @@ def read_labels(frame: Frame) -> Tuple[np.ndarray, np.ndarray]:
         space, classes, instances = SEMKITTI, maps[0].astype(np.int32), maps[1].astype(np.int32)
     unknown = (classes >= space.num_classes) & (classes != space.void)
     if unknown.any():
-        raise InputError(f'{frame.labels[0]} holds class {classes[unknown].min()}')
+        raise InputError(
+            f'{frame.labels[0]} holds class {classes[unknown].min()}; classes are '
+            f'0..{space.num_classes - 1} and {space.void} (void)'
+        )
     is_thing = np.isin(classes, space.thing_ids)
     if ((instances > 0) & ~is_thing & (classes != space.void)).any():
         raise InputError(

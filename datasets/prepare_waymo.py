@@ -36,7 +36,6 @@ from preparation import (
     count,
     is_made,
     load_package,
-    natural,
     prepare,
     report,
 )
@@ -64,6 +63,7 @@ from waymo_parquet import (
 from knet.errors import InputError, report_input_errors
 from knet.files import whole_file, write_bytes
 from knet.label_space import STEP, WAYMO
+from knet.options import at_least
 from knet.step_format import LABEL_PNG, frame_name, is_whole_jpeg, write_png
 
 FOLDERS = {'train': 'training', 'val': 'validation'}
@@ -170,7 +170,9 @@ def find_source(download: Path, split: str) -> Path:
         InputError: it is missing.
     """
     if not download.is_dir():
-        raise InputError(f'{download} is not a folder')
+        raise InputError(
+            f'{download} is not a folder; expected one that holds {FOLDERS[split]} (see DATASET.md)'
+        )
     folder = download / FOLDERS[split]
     for part in ('camera_segmentation', 'camera_image'):
         if not (folder / part).is_dir():
@@ -471,7 +473,7 @@ def main() -> None:
     parser.add_argument(
         '--max-frames',
         nargs='+',
-        type=natural,
+        type=at_least(1),
         default=(),
         metavar='N',
         help='use the first N labelled images of every split, or of each of the splits',

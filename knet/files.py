@@ -63,6 +63,13 @@ def whole_file(path: Union[str, Path]) -> Iterator[Path]:
         raise InputError(f'cannot write {path}: {error.strerror or error}') from None
 
 
+def unwritable(folder: Union[str, Path], error: OSError) -> InputError:
+    """The error about a folder that cannot be made or written to."""
+    if os.path.isfile(folder):
+        return InputError(f'{folder} is a file; name a folder')
+    return InputError(f'cannot write to {folder}: {error.strerror}; name another folder')
+
+
 def _sync(path: Path) -> None:
     """Wait until a file is on the disk; a disk that is full says so here at the latest."""
     descriptor = os.open(path, os.O_RDONLY)
@@ -95,7 +102,7 @@ def lock_folder(folder: Union[str, Path]) -> Iterator[None]:
         folder.mkdir(parents=True, exist_ok=True)
         file = open(folder / LOCK, 'a+')
     except OSError as error:
-        raise InputError(f'cannot write to {folder}: {error.strerror}') from None
+        raise unwritable(folder, error) from None
     with file:
         try:
             fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)

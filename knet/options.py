@@ -11,11 +11,20 @@ DRAWINGS = ('semantic', 'tracks', 'errors', 'depth', 'videos')
 """Folders of pictures of predictions, see `knet.visualization.SequenceRenderer`."""
 
 
+def read_number(text: str, kind: Callable = float) -> Union[int, float]:
+    """Type of an option: a number of a type."""
+    try:
+        return kind(text)
+    except ValueError:
+        what = 'whole number' if kind is int else 'number'
+        raise argparse.ArgumentTypeError(f'must be a {what}, got {text!r}') from None
+
+
 def at_least(minimum: Union[int, float], maximum: float = float('inf')) -> Callable:
     """Type of an option: a number of the minimum's type, in a range."""
 
     def number(text: str) -> Union[int, float]:
-        value = type(minimum)(text)
+        value = read_number(text, type(minimum))
         if not minimum <= value <= maximum:
             limits = f'from {minimum} on' if maximum == float('inf') else f'{minimum} to {maximum}'
             raise argparse.ArgumentTypeError(f'must be {limits}, got {text}')

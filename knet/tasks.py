@@ -93,7 +93,8 @@ class Task:
         for record in dataset.records:
             if not record.truth:
                 raise InputError(
-                    f'{record.image} has no ground truth; the split cannot be evaluated'
+                    f'{record.image} has no ground truth, which {self.name} is evaluated against; '
+                    'complete the split, or in training add --no-validate'
                 )
 
 
@@ -192,7 +193,10 @@ class VideoDepth(VideoPanoptic):
         super().check_truth(dataset)
         for record in dataset.records:
             if record.depth is None:
-                raise InputError(f'{record.image} has no depth; the split cannot be evaluated')
+                raise InputError(
+                    f'{record.image} has no depth ({record.name}_depth.png), which task '
+                    f'{self.name} needs; add it, or in training add --no-validate'
+                )
 
     def _evaluator(self, dataset: SegmentationDataset) -> VideoPanopticEvaluator:
         options = DepthOptions() if 'DEPTH' in self.available(dataset) else None

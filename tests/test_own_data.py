@@ -222,7 +222,7 @@ MISTAKES = {
     'holds no images': (remove_all, NO_CHANGE, train_set),
     'has an image but no map': (Path.unlink, NO_CHANGE, train_set),
     'its image (64, 128) (height, width)': (damage_size, NO_CHANGE, load_all),
-    'a model with other classes from it, add --ignore-mismatched': (
+    'where the classes differ on purpose, add --ignore-mismatched': (
         None,
         NO_CHANGE,
         load_quickstart,

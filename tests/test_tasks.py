@@ -65,7 +65,9 @@ def test_sets_without_depth_are_measured_by_what_they_have(dataset, tmp_path):
     assert 'DVPQ' not in task.format(figures) and 'STQ' in task.format(figures)
     assert not any('--depth' in line for line in task.next_commands(tmp_path, dataset))
     dataset.records[1] = dataclasses.replace(dataset.records[1], depth=depths[1])
-    with pytest.raises(InputError, match='has no depth; the split cannot be evaluated'):
+    with pytest.raises(
+        InputError, match='has no depth .*_depth.png.*; add it, or in training add --no-validate'
+    ):
         task.available(dataset)
 
 

@@ -348,7 +348,9 @@ def main(arguments: Optional[Sequence[str]] = None) -> None:
             earlier = json.loads(args.compare.read_text())
             assert earlier['what'] == args.what
         except (OSError, ValueError, KeyError, TypeError, AssertionError):
-            raise InputError(f'--compare {args.compare}: no --json of this benchmark') from None
+            raise InputError(
+                f'--compare {args.compare} is no file that benchmark.py {args.what} --json wrote'
+            ) from None
     cv2.setNumThreads(getattr(args, 'threads', 1))
     if args.what != 'train':
         keep_freed_memory()  # as the programs

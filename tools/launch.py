@@ -39,7 +39,9 @@ def count_processes(number: str) -> int:
 
     visible = torch.cuda.device_count()
     if number and 0 < visible < int(number):
-        stop(f'{number} GPUs are asked for, but this machine shows {visible}', 1)
+        stop(
+            f'{number} GPUs are asked for, but this machine shows {visible}; give that or fewer', 1
+        )
     return int(number or max(visible, 1))
 
 
@@ -141,7 +143,10 @@ class Job:
             if self.signal:
                 break
             if status < 0:
-                stop(f'process {i} was ended by {signal.Signals(-status).name}', 128 - status)
+                hint = ' from outside, as the system does when memory is short; try a smaller '
+                hint += 'data.samples_per_gpu or fewer processes'
+                what = f'process {i} was ended by {signal.Signals(-status).name}'
+                stop(what + hint * (-status == signal.SIGKILL), 128 - status)
             stop(f'process {i} ended with status {status}; its messages are above', status)
         sys.exit(128 + self.signal if self.signal else 0)
 

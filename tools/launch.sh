@@ -9,8 +9,8 @@ fail() { echo "error: $*" >&2; exit 1; }
 
 # usage [WHAT IS WRONG]: the comment that the script begins with
 usage() {
-    [ $# -eq 0 ] || echo "error: $*" >&2
     sed -n '2,/^[^#]/s/^# \{0,1\}//p' "$0" >&2
+    [ $# -eq 0 ] || echo "error: $*" >&2
     exit 2
 }
 
@@ -26,7 +26,7 @@ find_checkpoint() {
         latest.pth|*/latest.pth) [ -e "$checkpoint" ] || [ ! -d "$(dirname "$checkpoint")" ] || checkpoint=$(dirname "$checkpoint") ;;
     esac
     if [ -d "$checkpoint" ]; then
-        ls "$checkpoint"/*.pth >/dev/null 2>&1 || fail "$checkpoint holds no .pth file"
+        ls "$checkpoint"/*.pth >/dev/null 2>&1 || fail "$checkpoint holds no .pth file; name a checkpoint, or the work dir of a training run"
     else
         need_file checkpoint "$checkpoint"
     fi
@@ -54,7 +54,7 @@ run_workers() {
     number=$1 tool=$2
     shift 2
     need_number NNODES "${NNODES:-1}"
-    [ "${NODE_RANK:-0}" = 0 ] || need_number NODE_RANK "${NODE_RANK:-0}"
+    case ${NODE_RANK:-0} in *[!0-9]*|0?*) usage "NODE_RANK must be a whole number from 0 on, got '$NODE_RANK'" ;; esac
     [ "${NODE_RANK:-0}" -lt "${NNODES:-1}" ] || usage "NODE_RANK must be less than NNODES, got $NODE_RANK of ${NNODES:-1}"
     # shellcheck disable=SC2086
     exec "$PYTHON" "$root/tools/launch.py" "$number" "${NNODES:-1}" "${NODE_RANK:-0}" "${MASTER_ADDR:-127.0.0.1}" "${PORT:-29500}" \

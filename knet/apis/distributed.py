@@ -49,7 +49,10 @@ def barrier() -> None:
         _store.set(f'{key}/open', '1')
     while not _store.check([f'{key}/open']):
         if _store.check(['ended']):
-            raise Stopped('another process was asked to stop, or has failed; go on later')
+            raise Stopped(
+                'another process was asked to stop, or has failed; start the '
+                'command again (training: with --auto-resume)'
+            )
         time.sleep(pause)
         pause = min(2 * pause, 0.5)
 
@@ -157,7 +160,8 @@ def init_distributed(launcher: str, timeout_minutes: float = 30) -> bool:
     except (OSError, RuntimeError, ValueError) as error:
         raise InputError(
             f'process {os.environ["RANK"]} cannot meet the others at {place}: '
-            f'{str(error).splitlines()[0]}'
+            f'{str(error).splitlines()[0]}; MASTER_ADDR must be the first machine and PORT a free '
+            'port of it, the same for all'
         ) from None
     return True
 

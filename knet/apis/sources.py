@@ -105,10 +105,10 @@ class VideoSource:
         self.start, self.end = parse_moment(start), None if end is None else parse_moment(end)
         self.part = f'from {start} on' if end is None else f'from {start} to before {end}'
         self.resize = None if resize is None else parse_size(resize)
-        if stride < 1 or (fps is not None and not 0 < fps < SILLY_FPS):
-            raise InputError(
-                f'stride must be 1 or more and fps between 0 and {SILLY_FPS}, got {stride}, {fps}'
-            )
+        if stride < 1:
+            raise InputError(f'stride must be 1 or more, got {stride}')
+        if fps is not None and not 0 < fps < SILLY_FPS:
+            raise InputError(f'fps must be between 0 and {SILLY_FPS}, got {fps}')
         self.stride = int(stride)
         self.reader = open_source(source, sequence, fps)
         first, last = self.reader.position(self.start), self.reader.length
@@ -286,12 +286,12 @@ class CaptureReader(Reader):
         self.knows_fps = 0 < own < SILLY_FPS
         self.fps = own if self.knows_fps else fps or DEFAULT_FPS
 
+    why_closed = 'it is damaged or of unknown type'
+
     def _open(self) -> cv2.VideoCapture:
         capture = cv2.VideoCapture(self.source)
         if not capture.isOpened():
-            raise InputError(
-                f'{self.name} cannot be opened; it is missing, damaged or of unknown type'
-            )
+            raise InputError(f'{self.name} cannot be opened; {self.why_closed}')
         return capture
 
     def __iter__(self) -> Iterator[UnreadFrame]:
@@ -334,7 +334,7 @@ class FileReader(CaptureReader):
         if fps is not None and self.knows_fps:
             raise InputError(
                 f'{path} has {self.fps:g} frames per second of its own; another number is for '
-                'folders of images'
+                'folders of images; leave out --fps'
             )
 
     def _time(self, capture: cv2.VideoCapture) -> float:
@@ -357,6 +357,8 @@ class CameraReader(CaptureReader):
     Raises:
         InputError: there is none of this number.
     """
+
+    why_closed = 'is it connected, and used by no other program?'
 
     def __init__(self, number: int, fps: Optional[float]):
         super().__init__(number, f'camera {number}', fps)
@@ -386,6 +388,8 @@ def open_source(
     if isinstance(source, (str, Path)) and Path(source).is_file():
         return FileReader(Path(source), fps)
     if isinstance(source, (str, Path)):
+        if not Path(source).exists():
+            raise InputError(f'{source} does not exist')
         raise InputError(f'{source} is neither a video file nor a folder of images')
     if isinstance(source, Iterable) and getattr(source, 'ndim', 4) == 4:
         return ListReader(source, fps or DEFAULT_FPS)

@@ -105,6 +105,9 @@ def check_training(cfg: Config, validate: bool) -> None:
     """Raise InputError where a config lacks what a training needs, with validation or without."""
     require(cfg, *TRAINING_KEYS, *(['data.val'] if validate else []))
     check_whole('runner.max_epochs', cfg.runner.get('max_epochs'))
+    for name in cfg.get('evaluation', {}):
+        if name != 'interval':
+            raise InputError(f'evaluation.{name} of the config: evaluation has an interval alone')
     check_loading(cfg.data.samples_per_gpu, cfg.data.workers_per_gpu)
 
 

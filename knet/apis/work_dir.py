@@ -18,7 +18,7 @@ from typing import Dict, List, Optional, Tuple, Union
 from mmcv import Config
 
 from knet.errors import InputError
-from knet.files import whole_file, write_bytes
+from knet.files import unwritable, whole_file, write_bytes
 from knet.models.checkpoint import check_archive, read_meta
 
 NAME = re.compile(r'epoch_(?P<epoch>\d+)(_iter_(?P<inner>\d+))?\.pth|iter_(?P<total>\d+)\.pth')
@@ -41,7 +41,7 @@ def make_work_dir(path: Union[str, Path]) -> Path:
         probe.touch()
         probe.unlink()
     except OSError as error:
-        raise InputError(f'work dir {path} cannot be written to: {error.strerror}') from None
+        raise unwritable(path, error) from None
     return Path(path)
 
 
@@ -133,8 +133,12 @@ def find_checkpoint(path: Union[str, Path], logger: Optional[logging.Logger] = N
         return newest
     others = sorted(Path(path).glob('*.pth'))
     if len(others) != 1:
-        what = f'{len(others)} checkpoints of no run here; name one' if others else 'no .pth file'
-        raise InputError(f'{path} holds {what}')
+        raise InputError(
+            f'{path} holds {len(others)} .pth files, none of them named as by training '
+            '(epoch_1.pth); name the file'
+            if others
+            else f'{path} holds no .pth file; name a checkpoint, or the work dir of a training run'
+        )
     return others[0]
 
 

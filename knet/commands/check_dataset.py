@@ -191,10 +191,10 @@ def find_splits(root: Path, layouts: Sequence[Layout]) -> List[Split]:
     if root.is_dir() and next(root.glob('*_panoptic.png'), None):
         layout = StepLayout()
         return [Split(root.resolve().name, root, layout, layout.scan_folder(root), [])]
+    what = 'is no prepared set' if root.exists() else 'does not exist'
     raise InputError(
-        f'{root} is no prepared set; expected video_sequence/<split>/000000_000000_panoptic.png '
-        'or leftImg8bit and gtFine '
-        'in it (see DATASET.md)'
+        f'{root} {what}; expected video_sequence/<split>/000000_000000_panoptic.png or leftImg8bit '
+        'and gtFine in it (see DATASET.md)'
     )
 
 

@@ -5,7 +5,15 @@ import os
 from pathlib import Path
 from typing import Callable, Dict, NamedTuple
 
-from knet.options import DRAWINGS, PRECISION_NAMES, VIDEO_OUTPUTS, at_least, key_value, some_of
+from knet.options import (
+    DRAWINGS,
+    PRECISION_NAMES,
+    VIDEO_OUTPUTS,
+    at_least,
+    key_value,
+    read_number,
+    some_of,
+)
 
 Parser = argparse.ArgumentParser
 
@@ -464,9 +472,9 @@ def add_check_dataset_options(parser: Parser) -> None:
 
 
 def _positive(text: str) -> float:
-    number = float(text)
+    number = read_number(text)
     if not 0 < number < float('inf'):
-        raise argparse.ArgumentTypeError(f'{text} is not a positive number')
+        raise argparse.ArgumentTypeError(f'must be a positive number, got {text}')
     return number
 
 

@@ -256,7 +256,8 @@ class VideoPanopticEvaluator:
                 bad = ', '.join(map(str, np.unique(ids[classes < 0])))
                 raise InputError(
                     f'{where}: the {name} holds class {bad}; protocol {protocol.name} has classes '
-                    f'0..{protocol.label_space.num_classes - 1} and 255 = void'
+                    f'0..{protocol.label_space.num_classes - 1} and 255 = void; --protocol names '
+                    'other classes'
                 )
             codes.append(classes << INSTANCE_BITS | code & MAX_INSTANCE)
         gt, pred = codes

@@ -93,7 +93,8 @@ def pair_folders(
                 )
     if not ground_truth:
         raise InputError(
-            f'{split_folder} holds no ground truth; expected files like 000002_000000_panoptic.png'
+            f'{split_folder} holds no ground truth; expected video_sequence/{split} in it, or '
+            'files like 000002_000000_panoptic.png'
         )
     if sequences:
         there = {sequence for sequence, _ in ground_truth}
@@ -168,11 +169,14 @@ def find_panoptic(result_path: PathLike) -> Path:
     if root.is_dir() and any(entry.name.isdecimal() for entry in root.iterdir() if entry.is_dir()):
         return root.resolve()
     if not root.is_dir():
-        raise InputError(f'{root} is not a folder; expected one of predictions')
+        what = 'is a file' if root.exists() else 'does not exist'
+        raise InputError(f'{root} {what}; expected the folder that tools/test.py wrote')
     there = root / 'results'
     hint = f'; did you mean {there}?' if (there / 'panoptic').is_dir() else ''
+    if (root / 'video_sequence').is_dir() or next(root.glob('*_panoptic.png'), None):
+        hint = '; that is ground truth, are RESULT and GT swapped?'
     raise InputError(
-        f'{root} holds no folder panoptic with one subfolder of predictions per sequence{hint}'
+        f'{root} holds no predictions; expected files like panoptic/2/000002_000000.png in it{hint}'
     )
 
 
@@ -211,7 +215,7 @@ def find_protocol(
     if own is not None and own.label_space.classes != asked.label_space.classes:
         raise InputError(
             f'{result_path} has the classes of {own.name} ({home / RESULT_MARK}), protocol '
-            f'{asked.name} has others'
+            f'{asked.name} has others; leave out --protocol'
         )
     return asked
 
@@ -349,6 +353,13 @@ def _join_pairs(found: Dict[Key, Dict[str, str]]) -> Dict[Key, Tuple[str, ...]]:
 
 def _pair_maps(folder: Path, ground_truth: Dict[Key, str], what: str) -> Dict[Key, str]:
     """The file of every frame in a folder of single maps."""
+    if not folder.is_dir():
+        expected = folder / str(min(ground_truth)[0]) / f'{frame_name(*min(ground_truth))}.png'
+        hint = '; without --depth none is needed' if 'depth' in what else ''
+        raise InputError(
+            f'{folder} is not a folder; expected the {what} of each frame in it, such as '
+            f'{expected}{hint}'
+        )
     found = {key: files for key, files in _scan(folder).items() if '' in files}
     _check_frames(found, ground_truth, folder, what)
     return {key: files[''] for key, files in found.items()}
@@ -357,8 +368,6 @@ def _pair_maps(folder: Path, ground_truth: Dict[Key, str], what: str) -> Dict[Ke
 def _scan(folder: Path) -> Dict[Key, Dict[str, str]]:
     """(sequence, frame) → suffix → path of the files in `<folder>/<sequence>/`; other files are
     passed over."""
-    if not folder.is_dir():
-        raise InputError(f'{folder} is not a folder; expected subfolders of one sequence each')
     found: Dict[Key, Dict[str, str]] = {}
     for subfolder in sorted(
         entry for entry in folder.iterdir() if entry.is_dir() and entry.name.isdecimal()

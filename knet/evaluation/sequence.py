@@ -47,8 +47,8 @@ class Settings:
             or not all(isinstance(k, int) and 1 <= k <= MAX_WINDOW for k in sizes)
         ):
             raise InputError(
-                f'window sizes must be different whole numbers from 1 to {MAX_WINDOW}, got '
-                f'{list(sizes)}'
+                f'window sizes (--window-size) must be different whole numbers from 1 to '
+                f'{MAX_WINDOW}, got {list(sizes)}'
             )
         for name, values in (self.depth._asdict() if self.depth else {}).items():
             if (
@@ -57,8 +57,8 @@ class Settings:
                 or not min(values) > 0
             ):
                 raise InputError(
-                    f'depth {name} must be different positive numbers, at most {MAX_THRESHOLDS}, '
-                    f'got {list(values)}'
+                    f'depth {name} (--depth-{name[:-1]}) must be different positive numbers, at most '
+                    f'{MAX_THRESHOLDS}, got {list(values)}'
                 )
 
     @property

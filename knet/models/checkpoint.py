@@ -259,9 +259,10 @@ def read_checkpoint(path: str, allow_pickle: bool = False) -> Dict:
                 f'checkpoint {path} asks for {match[1]}, which could run code of its author; '
                 'if you trust its source, allow it with --allow-pickle'
             ) from None
-        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        reason = ': '.join([type(error).__name__, *str(error).strip().splitlines()[:1]])
         raise InputError(
-            f'checkpoint {path} cannot be read, it is damaged or no checkpoint: {reason[:200]}'
+            f'checkpoint {path} cannot be read: it is damaged, or not a file of torch.save '
+            f'({reason[:200]}); copy or download it again'
         ) from None
 
 
@@ -345,15 +346,14 @@ def load_weights(
     report.initial = [name for name in own if name not in state]
 
     what = f'checkpoint {path} is of another model than {type(model).__name__}'
+    hint = '; give the config that it was trained with (a work dir holds it)'
     for name in [name for name in state if name in own and state[name].shape != own[name].shape]:
         shapes = f'{tuple(state[name].shape)} there and {tuple(own[name].shape)} in the model'
         if not ignore_mismatched:
-            hint = (
-                ''
-                if complete
-                else '; to train a model with other classes from it, add --ignore-mismatched'
+            option = ', or, where the classes differ on purpose, add --ignore-mismatched'
+            raise InputError(
+                f'{what}: {name} has the shape {shapes}{hint}{"" if complete else option}'
             )
-            raise InputError(f'{what}: {name} has the shape {shapes}{hint}')
         report.mismatched.append(f'{name} ({shapes})')
         del state[name]
     report.loaded = [name for name in state if name in own]
@@ -364,12 +364,12 @@ def load_weights(
     if unknown:
         raise InputError(
             f'{what}: it holds {len(unknown)} parameters that the model does not have: '
-            f'{summarize(unknown)[:300]}'
+            f'{summarize(unknown)[:300]}{hint}'
         )
     missing = _missing(report.initial, state, complete)
     if missing:
         raise InputError(
-            f'{what}: it lacks {len(missing)} of its parameters: {summarize(missing)[:300]}'
+            f'{what}: it lacks {len(missing)} of its parameters: {summarize(missing)[:300]}{hint}'
         )
 
     ours = {published_name(name): name for name in model.state_dict()}

@@ -163,7 +163,9 @@ def test_missing_ground_truth_of_the_validation_is_found_at_once(call, tiny_conf
     root, _ = copy
     next((root / 'video_sequence' / 'val').glob('*_panoptic.png')).unlink()
     args = ('--work-dir', tmp_path / 'w', '--cfg-options', f'{DATA_ROOT}={root}')
-    assert 'has no ground truth; the split cannot be evaluated' in call('train', tiny_config, *args)
+    assert 'has no ground truth, which video_panoptic is evaluated against' in call(
+        'train', tiny_config, *args
+    )
 
 
 def test_resuming_from_weights_alone_and_executing_nothing(call, tiny_config, tmp_path):
@@ -209,6 +211,19 @@ def test_module_of_a_config_that_cannot_be_imported(call, tiny_config, tmp_path)
     config.write_text(f"_base_ = r'{tiny_config}'\ncustom_imports = dict(imports=['no_such'])\n")
     line = call('train', config)
     assert 'no_such' in line and 'on the PYTHONPATH?' in line
+
+
+@pytest.mark.parametrize(
+    'metric, message',
+    [
+        ('PQ', '--eval PQ: task video_panoptic of the config has the metrics STQ, VPQ'),
+        ('stq', 'is damaged, or not a file of torch.save (UnpicklingError: '),
+    ],
+)
+def test_metrics_of_the_task_in_any_case(call, tiny_config, tmp_path, metric, message):
+    (tmp_path / 'a.pth').write_text('no checkpoint')
+    args = (tmp_path / 'a.pth', '--out', tmp_path / 'out', '--eval', metric)
+    assert message in call('test', tiny_config, *args)
 
 
 def test_missing_config(call, tmp_path):
@@ -297,9 +312,9 @@ def test_checkpoint_of_another_model(call, tiny_config, tmp_path):
 
 def test_unwritable_work_dir(call, tiny_config, tmp_path):
     (tmp_path / 'file').touch()
-    assert 'cannot be written to' in call(
-        'train', tiny_config, '--work-dir', tmp_path / 'file' / 'w'
-    )
+    args = ('train', tiny_config, '--work-dir')
+    assert f'{tmp_path}/file is a file; name a folder' in call(*args, tmp_path / 'file')
+    assert 'file/w: Not a directory; name another folder' in call(*args, tmp_path / 'file' / 'w')
 
 
 def test_pretrained_backbone_that_cannot_be_fetched(call, toy_root, tmp_path):

@@ -107,7 +107,7 @@ def test_turned_photographs_are_upright(model, tmp_path):
 @pytest.mark.parametrize(
     'source, message',
     [
-        ('nothing.mp4', 'nothing.mp4 is neither a video file nor a folder of images'),
+        ('nothing.mp4', 'nothing.mp4 does not exist'),
         ('empty', 'empty holds no images'),
         ('text.mp4', 'video .*text.mp4 cannot be opened'),
         (

@@ -183,7 +183,7 @@ def test_ground_truth_class_out_of_range(data):
 def test_missing_maps(data):
     (data / 'coverage' / '2').mkdir(parents=True)
     refuse(data, 'sequence 2, frame 0: the coverage map is missing', coverage=data / 'coverage')
-    refuse(data, 'nowhere is not a folder', tracked=data / 'nowhere')
+    refuse(data, 'nowhere is not a folder; expected the tracked mask', tracked=data / 'nowhere')
     refuse(data, r'sequence 2, frame 0: .*000002_000000_depth.png is missing', depth=True)
 
 
@@ -192,8 +192,8 @@ def test_missing_maps(data):
     [
         ({'gt': 'nowhere'}, 'nowhere is not a folder'),
         ({'gt': 'result'}, 'holds no ground truth'),
-        ({'result': 'nowhere'}, 'nowhere is not a folder'),
-        ({'result': 'video_sequence'}, 'holds no folder panoptic'),
+        ({'result': 'nowhere'}, 'nowhere does not exist; expected the folder that tools/test.py'),
+        ({'result': 'video_sequence'}, 'holds no predictions; expected files like panoptic/'),
         ({'nproc': 0}, 'must be at least 1'),
     ],
 )

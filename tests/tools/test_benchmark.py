@@ -35,4 +35,4 @@ def test_comparison(tmp_path):
     assert done.returncode == 0 and 'wall / earlier' in done.stdout
     (tmp_path / 'b.json').write_text('{"what": "data"}')
     done = run_tool('benchmark', 'eval', '--compare', tmp_path / 'b.json')
-    assert_one_line_error(done, '--compare', 'no --json of this benchmark')
+    assert_one_line_error(done, '--compare', ' --json wrote')

@@ -161,7 +161,7 @@ def test_native_classes_of_waymo(step):
 
 def test_mistyped_paths(step):
     assert_one_line_error(check(step / 'video_sequence'), 'is no prepared set', 'DATASET.md')
-    assert_one_line_error(check(step / 'nothing'), 'is no prepared set')
+    assert_one_line_error(check(step / 'nothing'), 'does not exist')
     done = check(step, '--nproc', 0)
     assert done.returncode == 2 and '--nproc: must be from 1 on, got 0' in done.stderr
 

@@ -312,8 +312,8 @@ def test_results_are_not_their_own_input(demo, sequence, tmp_path):
 @pytest.mark.parametrize(
     'options, message',
     [
-        (['nothing.mp4'], 'nothing.mp4 is neither a video file nor a folder of images'),
-        (['77'], 'camera 77 cannot be opened'),
+        (['nothing.mp4'], 'nothing.mp4 does not exist'),
+        (['77'], 'camera 77 cannot be opened; is it connected'),
         (['VIDEO', '--start', '9999'], 'has no frame from 9999 on; it ends with frame 15'),
         (['VIDEO', '--start', 'noon'], "'noon' is no place in a video"),
         (['VIDEO', '--fps', '5'], 'has 12.5 frames per second of its own'),

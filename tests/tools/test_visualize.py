@@ -184,11 +184,13 @@ def test_what_cannot_be_drawn(tool, toy_results, tmp_path):
     shutil.copytree(results, tmp_path / 'run/results')
     with pytest.raises(InputError, match=f'did you mean {tmp_path}/run/results'):
         tool('visualize', tmp_path / 'run')
-    with pytest.raises(InputError, match='nowhere is not a folder'):
+    with pytest.raises(InputError, match='nowhere does not exist'):
         tool('visualize', tmp_path / 'nowhere')
     mark = '{"finished": true, "made_of": {"protocol": "step"}}'
     (tmp_path / 'run/results/made_by.json').write_text(mark)
-    with pytest.raises(InputError, match='has the classes of step .* protocol waymo has others'):
+    with pytest.raises(
+        InputError, match='has the classes of step .* protocol waymo has others; leave out'
+    ):
         tool('visualize', tmp_path / 'run/results', root, '--protocol', 'waymo')
     tool(
         'visualize', tmp_path / 'run/results', root, '--protocol', 'video-knet', '--write', 'sheet'

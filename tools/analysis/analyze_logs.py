@@ -112,7 +112,9 @@ def read_log(path: Path) -> Log:
     try:
         lines = path.read_text(encoding='utf-8').splitlines(keepends=True)
     except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f'log {path} cannot be read: {error}') from None
+        raise InputError(
+            f'log {path} cannot be read: {getattr(error, "strerror", error)}'
+        ) from None
     about: Dict[str, Any] = {}
     rows: List[Dict] = []
     for number, line in enumerate(lines, 1):
