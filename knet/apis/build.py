@@ -31,7 +31,7 @@ def blame_config(what: str, logger: logging.Logger) -> Iterator[None]:
     except Exception as error:
         logger.debug('%s fails', what, exc_info=True)
         raise InputError(
-            f'{what} fails: {describe(error, "torch")}; the parts of the config do not fit '
+            f'{what} fails: {describe(error, ["torch"])}; the parts of the config do not fit '
             'together: compare it with one in configs/det (channels of backbone and neck, strides '
             'of the heads, None for a number); for the traceback add --cfg-options log_level=DEBUG'
         ) from None

@@ -11,13 +11,7 @@ import yaml
 from mmcv import Config, DictAction
 from mmcv.fileio.handlers import yaml_handler
 
-from knet.apis.explain import (
-    arguments_of,
-    did_you_mean,
-    find_class,
-    place_of,
-    require,
-)
+from knet.apis.explain import arguments_of, describe, did_you_mean, find_class, require
 from knet.apis.hooks import SavingHook, StepHook
 from knet.errors import InputError
 from knet.files import find_config
@@ -74,14 +68,11 @@ def _reading_fault(error: Exception, path: str) -> str:
         same = source == os.path.abspath(path)
         return 'does not exist' if same else f'cannot be read: its _base_ {source} does not exist'
     if isinstance(error, ImportError) and not str(error):  # mmcv keeps the reason to itself
-        cause = error.__cause__ or error.__context__
-        return (
-            f'cannot be read: custom_imports: {cause}; is the folder of the module on the '
-            'PYTHONPATH?'
-        )
+        cause = f'custom_imports: {error.__cause__ or error.__context__}'
+        return f'cannot be read: {cause}; is the folder of the module on the PYTHONPATH?'
     is_program = not source or source.endswith('.py')
-    place = place_of(error, 'knet', 'mmcv', 'importlib', copies={copy: source})
-    return f'cannot be read: {type(error).__name__}: {error}{place if is_program else ""}'
+    reason = describe(error, ('knet', 'mmcv', 'importlib'), {copy: source}, is_program)
+    return f'cannot be read: {reason}'
 
 
 def _read_options(texts: Sequence[str]) -> Dict[str, Any]:

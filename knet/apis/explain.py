@@ -10,7 +10,7 @@ import os
 import re
 import sys
 import traceback
-from typing import Any, Dict, Iterable, Iterator, List, Optional, Tuple, Type
+from typing import Any, Dict, Iterable, Iterator, List, Optional, Sequence, Tuple, Type
 
 from mmcv import Config
 from mmcv.runner import HOOKS, OPTIMIZERS, RUNNERS
@@ -32,7 +32,7 @@ REGISTRIES = (*MODEL_PARTS, HOOKS, OPTIMIZERS, RUNNERS)
 def find_class(name: Any) -> Optional[Type]:
     """The registered class of a config's `type`, None if there is none."""
     if not isinstance(name, str):
-        return name if inspect.isclass(name) else None
+        return None
     return next(filter(None, (registry.get(name) for registry in REGISTRIES)), None)
 
 
@@ -69,18 +69,18 @@ def check_dicts(config: Dict, key: str) -> None:
             kind = str(argument.annotation).replace('typing.', '')
             if name not in node or not re.match(r'((Optional|Union)\[)?Dict', kind):
                 continue
-            value, optional = node[name], kind.startswith('Optional')
+            value, hint = node[name], ' or None' * kind.startswith('Optional')
             if not isinstance(value, (dict, list) if kind.startswith('Union') else dict):
-                if value is not None or not optional:
-                    hint = ' or None' if optional else ''
+                if value is not None or not hint:
                     raise InputError(f'{place}.{name} must be a dict{hint}, got {value!r}')
-            elif 'Dict[str, Dict' in kind and not all(isinstance(value[k], dict) for k in value):
-                part = next(part for part in value if not isinstance(value[part], dict))
-                raise InputError(
-                    f'{place}.{name}.{part} must be a dict with type, got {value[part]!r}; to take '
-                    f'it out of an inherited config write {name}=dict(_delete_=True, ...) with the '
-                    'others'
-                )
+                continue
+            for part, own in dict(value).items() if 'Dict[str, Dict' in kind else ():
+                if not isinstance(own, dict):
+                    raise InputError(
+                        f'{place}.{name}.{part} must be a dict with type, got {own!r}; to take it '
+                        f'out of an inherited config write {name}=dict(_delete_=True, ...) with '
+                        'the others'
+                    )
 
 
 @contextlib.contextmanager
@@ -169,37 +169,32 @@ def _walk(config: Any, key: str) -> Iterator[Tuple[str, Dict]]:
         yield from _walk(value, f'{key}.{name}')
 
 
-def describe(error: BaseException, *without: str, with_place: bool = True) -> str:
-    """Type, message and place of an error, in a line.
+def describe(
+    error: BaseException,
+    without: Sequence[str] = (),
+    copies: Optional[Dict[str, str]] = None,
+    with_place: bool = True,
+) -> str:
+    """Type, message, file and line of an error, in a line.
 
     Args:
         error: The error.
         without: Packages that are passed over in the search for the place.
-        with_place: False: the place only where there is no message.
+        copies: Files that are copies of others, which are named instead.
+        with_place: False: file and line only where there is no message.
     """
     text = ' '.join(_text(error).split())[:200]
-    place = place_of(error, *without) if with_place or not text else ''
-    return ': '.join(filter(None, [type(error).__name__, text])) + place
-
-
-def place_of(error: BaseException, *without: str, copies: Optional[Dict[str, str]] = None) -> str:
-    """' (file:line)' of where an error comes from, passing over some packages; the file as the
-    interpreter finds it, without the folder that is searched.
-
-    Args:
-        error: The error.
-        without: The packages.
-        copies: Files that are copies of others.
-    """
     places = [
         (frame.f_code.co_filename, line)
         for frame, line in traceback.walk_tb(error.__traceback__)
         if frame.f_globals.get('__name__', '').split('.')[0] not in without
     ]
-    if not places:
-        return ''
-    file, line = places[-1]
-    file = (copies or {}).get(file, file)
-    folders = [os.path.join(os.path.abspath(folder), '') for folder in sys.path]
-    folder = max(filter(file.startswith, folders), key=len, default='')
-    return f' ({file.removeprefix(folder)}:{line})'
+    where = ''
+    if places and (with_place or not text):
+        file, line = places[-1]
+        file = (copies or {}).get(file, file)
+        # as the interpreter finds it, without the folder that is searched
+        folders = [os.path.join(os.path.abspath(folder), '') for folder in sys.path]
+        folder = max(filter(file.startswith, folders), key=len, default='')
+        where = f' ({file.removeprefix(folder)}:{line})'
+    return ': '.join(filter(None, [type(error).__name__, text])) + where

@@ -57,8 +57,8 @@ class Settings:
                 or not min(values) > 0
             ):
                 raise InputError(
-                    f'depth {name} (--depth-{name[:-1]}) must be different positive numbers, at most '
-                    f'{MAX_THRESHOLDS}, got {list(values)}'
+                    f'depth {name} (--depth-{name[:-1]}) must be different positive numbers, at '
+                    f'most {MAX_THRESHOLDS}, got {list(values)}'
                 )
 
     @property

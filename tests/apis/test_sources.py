@@ -209,7 +209,7 @@ def test_folders_that_do_not_fit(tmp_path):
         file.unlink()
     with pytest.raises(InputError, match='holds maps in STEP layout, but no images'):
         VideoSource(tmp_path / 'step')
-    with pytest.raises(InputError, match='fps between 0 and'):
+    with pytest.raises(InputError, match='fps must be between 0 and'):
         VideoSource([grey(0)], fps=0.0)
 
 

@@ -185,6 +185,12 @@ def test_missing_maps(data):
     refuse(data, 'sequence 2, frame 0: the coverage map is missing', coverage=data / 'coverage')
     refuse(data, 'nowhere is not a folder; expected the tracked mask', tracked=data / 'nowhere')
     refuse(data, r'sequence 2, frame 0: .*000002_000000_depth.png is missing', depth=True)
+    for sequence, frame in FRAMES:
+        path = data / f'video_sequence/val/{sequence:06d}_{frame:06d}_depth.png'
+        write_png(path, np.ones((8, 8), np.uint16))
+    refuse(
+        data, r'depth is not a folder; .*/2/000002_00000.\.png; without --depth none', depth=True
+    )
 
 
 @pytest.mark.parametrize(
@@ -194,6 +200,7 @@ def test_missing_maps(data):
         ({'gt': 'result'}, 'holds no ground truth'),
         ({'result': 'nowhere'}, 'nowhere does not exist; expected the folder that tools/test.py'),
         ({'result': 'video_sequence'}, 'holds no predictions; expected files like panoptic/'),
+        ({'result': '.'}, 'no predictions; .*; that is ground truth, are RESULT and GT swapped'),
         ({'nproc': 0}, 'must be at least 1'),
     ],
 )

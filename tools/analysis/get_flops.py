@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from knet.apis import build_model, load_config
+from knet.apis.explain import require
 from knet.commands.options import add_config_options
 from knet.data.transforms import DIVISOR, padded_size
 from knet.errors import InputError, report_input_errors
@@ -101,6 +102,8 @@ def main(arguments: Optional[Sequence[str]] = None) -> None:
     """Print the table."""
     args = parse_args(arguments)
     cfg = load_config(args.config, args.cfg_options)
+    if not args.shape:
+        require(cfg, 'data.train.crop_size')
     shape = args.shape or cfg.data.train.crop_size
     if min(shape) < 1:
         raise InputError(f'--shape must be two positive numbers, got {shape[0]} {shape[1]}')

@@ -17,6 +17,7 @@ import numpy as np
 from tqdm import tqdm
 
 from knet.apis import load_config
+from knet.apis.explain import require
 from knet.commands.options import add_config_options
 from knet.data import build_test_dataset, build_train_dataset
 from knet.data.transforms import picture_of
@@ -109,6 +110,7 @@ def main(arguments: Optional[Sequence[str]] = None) -> None:
     if args.number < 1:
         raise InputError(f'--number must be at least 1, got {args.number}')
     cfg = load_config(args.config, args.cfg_options)
+    require(cfg, 'data.name', f'data.{args.split}')
     if args.split == 'train':
         cfg.data.train.repeat = 1
         dataset = build_train_dataset(cfg.data, find_task(cfg.get('task')).num_references)
