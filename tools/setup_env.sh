@@ -16,8 +16,10 @@ cd "$(dirname "$0")/.."
 extra=${1:-}
 case "$extra" in ''|prepare|tests) ;; *) echo "usage: sh tools/setup_env.sh [prepare|tests]" >&2; exit 2 ;; esac
 VENV=${VENV:-.venv}
-# Whether $1 is an interpreter that the locked packages exist for and that can make environments.
-suits() { "$1" -c 'import sys, venv, ensurepip; sys.exit(not (3, 10) <= sys.version_info[:2] <= (3, 13))' 2>/dev/null; }
+# Whether $1 is an interpreter that the locked packages exist for and that can make an environment where there is none yet.
+needed='venv, ensurepip'
+[ ! -x "$VENV/bin/pip" ] || needed=sys
+suits() { "$1" -c "import sys, $needed; sys.exit(not (3, 10) <= sys.version_info[:2] <= (3, 13))" 2>/dev/null; }
 if [ -z "${PYTHON:-}" ]; then
     for PYTHON in "$VENV/bin/python" python3.11 python3.12 python3.10 python3.13 python3; do suits "$PYTHON" && break; done
 fi
