@@ -60,7 +60,9 @@ SUBSTITUTIONS = [  # in this order
     (r'--show-dir DIR', '--show-dir pictures'),
     (r'torchrun --nproc_per_node 8', 'torchrun --standalone --nproc_per_node 1'),
     (r'WORK_DIR \.\.\. --keys', 'trained trained2 --keys'),
-    (r'(dist_train\.sh JOB_NAME .*) WORK_DIR', r'\1 work_dirs/new'),
+    (r'(dist_train\.sh) JOB_NAME (.*) WORK_DIR', r'\1 toy \2 work_dirs/new'),
+    (r'RESULTS (data/waymo\S+/native_classes)', r'native_results \1'),
+    (r'RESULTS (data/waymo)', r'waymo_results \1'),
     (r'\bIN\.pth', 'trained/epoch_1.pth'),
     (r'(visualize\.py RESULT)$', r'\1 --write semantic'),
     (r'\bWORK_DIR2\b', 'depth'),
@@ -125,8 +127,19 @@ def project(tmp_path_factory, toy_root, toy_results, tiny_config):
     for block in blocks('DATASET.md'):
         for line in commands(block):
             if 'datasets/prepare_' in line:
-                done = run_command(line, folder)
+                extra = ' --native-classes --camera-coverage' * ('5-cameras' in line)
+                done = run_command(line + extra, folder)
                 assert done.returncode == 0, done.stderr
+    waymo = folder / 'data/waymo-step-5-cameras'
+    for name, maps in (
+        ('native', waymo / 'native_classes/val'),
+        ('waymo', waymo / 'video_sequence/val'),
+    ):
+        for path in maps.glob('*_panoptic.png'):
+            stem = path.name.removesuffix('_panoptic.png')
+            target = folder / f'{name}_results/panoptic/{int(stem[:6])}/{stem}.png'
+            target.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(path, target)
     for config, name in (
         (TOY_CONFIG, 'work_dirs/quickstart_seed0/epoch_4.pth'),
         (tiny_config, 'trained/epoch_1.pth'),
@@ -186,7 +199,7 @@ def test_python_runs(project, block):
         f"import cv2\ncamera = [cv2.imread('street.png')] * 2\n{block.text}print(result.segments)\n"
     )
     done = run_command('python example.py', project, CUDA_VISIBLE_DEVICES='')
-    assert done.returncode == 0 and 'Segments' in done.stdout, done.stderr[-3000:]
+    assert done.returncode == 0 and 'SegmentRows(' in done.stdout, done.stderr[-3000:]
 
 
 @pytest.mark.parametrize('document', DOCUMENTS)
