@@ -55,7 +55,7 @@ SUBSTITUTIONS = [  # in this order
     (r'get_flops\.py CONFIG --shape H W', 'get_flops.py CONFIG --shape 64 128'),
     (r'browse_dataset\.py CONFIG --number N', 'browse_dataset.py CONFIG --number 1 --out pictures'),
     (r'--seed N', '--seed 1'),
-    (r'--work-dir (?:DIR|WORK_DIR)', '--work-dir work_dirs/new'),
+    (r'--work-dir (?:DIR|WORK_DIR)\b', '--work-dir work_dirs/new'),
     (r'(tools/test\.py .*--out) DIR', r'\1 tested'),
     (r'--show-dir DIR', '--show-dir pictures'),
     (r'torchrun --nproc_per_node 8', 'torchrun --standalone --nproc_per_node 1'),
