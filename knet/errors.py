@@ -70,6 +70,10 @@ def report_input_errors() -> Iterator[None]:
         sys.stdout.reconfigure(errors='surrogateescape')  # names of files are bytes
     try:
         yield
+        sys.stdout.flush()
+    except BrokenPipeError:  # as with `| head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        raise SystemExit(141) from None
     except InputError as error:
         _end(one_line(str(error)), 1)
     except Stopped as error:

@@ -9,7 +9,7 @@
 # PYTHON names the interpreter.
 set -eu
 . "$(dirname "$0")/launch.sh"
-[ $# -ge 2 ] || usage
+[ $# -ge 2 ] || usage "CONFIG and MODEL_DIR are needed, got '$*'"
 config=$1 checkpoint=$2
 shift 2
 gpus=

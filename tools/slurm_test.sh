@@ -6,7 +6,7 @@
 # GPUS, GPUS_PER_NODE, CPUS_PER_TASK, GRES, SRUN_ARGS, PY_ARGS, MASTER_ADDR, PORT and PYTHON: as of tools/slurm_train.sh.
 set -eu
 . "$(dirname "$0")/launch.sh"
-[ $# -ge 4 ] || usage
+[ $# -ge 4 ] || usage "PARTITION, JOB_NAME, CONFIG and CHECKPOINT are needed, got '$*'"
 partition=$1 job=$2 config=$3 checkpoint=$4
 shift 4
 need_file config "$config"

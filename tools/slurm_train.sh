@@ -15,10 +15,10 @@
 #   PYTHON         the interpreter
 set -eu
 . "$(dirname "$0")/launch.sh"
-[ $# -ge 4 ] || usage
+[ $# -ge 4 ] || usage "PARTITION, JOB_NAME, CONFIG and WORK_DIR are needed, got '$*'"
 partition=$1 job=$2 config=$3 work_dir=$4
 shift 4
-case $work_dir in -*) usage "WORK_DIR is missing before $work_dir" ;; esac
+case $work_dir in -*) usage "PARTITION or WORK_DIR is missing: PARTITION JOB_NAME CONFIG WORK_DIR come before $work_dir" ;; esac
 need_file config "$config"
 find_python
 run_tasks "$partition" "$job" train.py "$config" --work-dir "$work_dir" "$@"

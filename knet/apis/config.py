@@ -66,7 +66,11 @@ def _reading_fault(error: Exception, path: str) -> str:
     copy = read[-1]['temp_config_file'].name if read and 'temp_config_file' in read[-1] else ''
     if source and not os.path.exists(source):
         same = source == os.path.abspath(path)
-        return 'does not exist' if same else f'cannot be read: its _base_ {source} does not exist'
+        if same:
+            return 'does not exist'
+        ours = find_config(''.join(source.rpartition('configs/')[1:]))
+        hint = f'; the one that was installed is {ours}' if os.path.isfile(ours) else ''
+        return f'cannot be read: its _base_ {source} does not exist{hint}'
     if isinstance(error, ImportError) and not str(error):  # mmcv keeps the reason to itself
         cause = f'custom_imports: {error.__cause__ or error.__context__}'
         return f'cannot be read: {cause}; is the folder of the module on the PYTHONPATH?'

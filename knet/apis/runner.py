@@ -210,6 +210,11 @@ class KNetRunner(EpochBasedRunner):
         before = {number: signal.signal(number, self._note) for number in STOP_SIGNALS}
         try:
             yield
+        except Stopped:
+            # this process ends, and what is sent to it when others have ended first must not change
+            # its status, also while the interpreter shuts down
+            before = dict.fromkeys(before, signal.SIG_IGN)
+            raise
         finally:
             for number, handler in before.items():
                 signal.signal(number, handler)

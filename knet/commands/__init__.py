@@ -7,7 +7,10 @@ configs and checkpoints answer at once.
 """
 
 import argparse
+import difflib
 import importlib
+import logging
+import os
 import warnings
 from pathlib import Path
 from typing import Optional, Sequence
@@ -46,12 +49,21 @@ def perform(program: Program, args: argparse.Namespace) -> None:
         path = getattr(args, option, None)
         # latest.pth stands for the newest checkpoint of its folder where there is no such link
         if path and not Path(path).exists() and Path(path).name != 'latest.pth':
-            raise InputError(f'{what} {path} does not exist')
-    # mmcv's announcement of its next version
-    warnings.filterwarnings('ignore', 'On January 1', UserWarning)
+            raise InputError(f'{what} {path} does not exist{_similar(path)}')
+    # mmcv's announcement of its next version, mmdet's of threads, torch's of CUDA without a GPU
+    warnings.filterwarnings('ignore', 'On January 1|Setting (OMP|MKL)_NUM_THREADS', UserWarning)
+    logging.getLogger('torch.utils.cpp_extension').setLevel(logging.ERROR)
     if program.module != 'train':  # which has the memory of a batch to lose by it
         keep_freed_memory()
     importlib.import_module(f'knet.commands.{program.module}').run(args)
+
+
+def _similar(path: str) -> str:
+    """The end of a message: a file beside `path` that may have been meant."""
+    folder, name = os.path.split(path)
+    names = os.listdir(folder or '.') if os.path.isdir(folder or '.') else []
+    close = difflib.get_close_matches(name, names, n=1, cutoff=0.8)
+    return f'; did you mean {os.path.join(folder, close[0])}?' if close else ''
 
 
 def main(name: str) -> None:

@@ -22,6 +22,7 @@ from knet.apis import (
 from knet.apis.clips import default_clip_len
 from knet.apis.distributed import say_who_is_lost
 from knet.apis.explain import require
+from knet.commands.options import PROGRAMS, SUBCOMMANDS
 from knet.data import build_test_dataset, build_test_loader
 from knet.data.loaders import check_loading
 from knet.errors import InputError
@@ -112,4 +113,14 @@ def report(out, show_dir, metrics, task, dataset, made_of):
         print(f'coloured images and videos: {show_dir}')
     if metrics:
         for command in task.next_commands(out, dataset):
-            print(f'next: {sys.executable} {command}')
+            print(f'next: {as_typed(command)}')
+
+
+def as_typed(command):
+    """Command line of a file in tools/, or where there is none of a subcommand."""
+    tool, *rest = command.split(' ', 1)
+    if Path(tool).exists():
+        return f'{sys.executable} {command}'
+    program = PROGRAMS[tool.removeprefix('tools/').removesuffix('.py')]
+    name = next(name for name, own in SUBCOMMANDS.items() if own.module == program.module)
+    return ' '.join(['video-knet', name, *rest])

@@ -37,8 +37,8 @@ from knet.tasks import find_task
 
 
 def open_input(args):
-    """The source of the frames, and its frames, of which the first one is read: what cannot be used
-    is said before anything is written."""
+    """The source of the frames, its frames and the size of the first one, which is read: what
+    cannot be used is said before anything is written."""
     is_camera = args.input.isdecimal() and not Path(args.input).exists()
     source = VideoSource(
         int(args.input) if is_camera else args.input,
@@ -59,7 +59,19 @@ def open_input(args):
                     f'--out {args.out}'
                 )
     frames = iter(source)
-    return source, itertools.chain([next(frames)], frames)
+    first = next(frames)
+    return source, itertools.chain([first], frames), first.image.shape[1::-1]
+
+
+def note_size(size, scale):
+    """A note where frames have quite another size (width, height) than training; else empty."""
+    least, most = sorted((max(size), max(scale)))
+    if most <= 1.5 * least:
+        return ''
+    return (
+        f'the frames are {size[0]}x{size[1]}, the model was trained with about '
+        f'{scale[0]}x{scale[1]}; --resize {max(scale)} may give better segments'
+    )
 
 
 class StopSignals:
@@ -158,8 +170,11 @@ def segment(args):
     cfg = load_config(args.config, args.cfg_options)
     require(cfg, 'data.name')
     task, info = find_task(cfg.get('task')), find_dataset(cfg.data.name)
-    source, frames = open_input(args)
+    source, frames, size = open_input(args)
     logger = get_root_logger(log_level=cfg.log_level)
+    note = note_size(size, cfg.data.get('train', {}).get('scale', size))
+    if note:
+        logger.warning(note)
     checkpoint = find_checkpoint(args.checkpoint, logger)
     model = init_model(cfg, checkpoint, args.device, args.allow_pickle, logger, args.precision)
     made_of, begin = describe(args, checkpoint, source, task, info), time.monotonic()

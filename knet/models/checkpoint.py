@@ -341,6 +341,9 @@ def load_weights(
     report = LoadReport()
     state = convert(extract_state_dict(checkpoint, path), model, report)
     own = published_state_dict(model)
+    if not set(state) <= set(own) and set(state) <= set(model.state_dict()):
+        state = {published_name(name): value for name, value in state.items()}
+        report.converted.append('names of the modules, as model.state_dict() has them')
     extra = [name for name in state if name not in own]
     report.dropped = [name for name in extra if _is_known_extra(name)]
     report.initial = [name for name in own if name not in state]

@@ -45,6 +45,14 @@ def test_published_video_knet_is_complete(video, published, tmp_path):
     )
 
 
+def test_names_of_the_modules_load_too(video, tmp_path):
+    """What `torch.save(model.state_dict(), path)` leaves."""
+    path = save(tmp_path, video.state_dict())
+    _, report = load_weights(video, path, complete=True)
+    assert len(report.loaded) == len(video.state_dict()) and not report.initial
+    assert 'names of the modules' in report.converted[0]
+
+
 def test_prefixes_and_half_precision(video, published, tmp_path):
     content = {
         f'module.{name}': value.half() if value.is_floating_point() else value

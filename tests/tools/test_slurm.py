@@ -101,6 +101,22 @@ def test_training_and_testing_with_one_process_per_node(launch, config, tmp_path
     )
 
 
+def test_a_run_that_is_asked_to_stop_ends_with_its_status(slurm, launch, config, tmp_path):
+    """Whichever process ends first: Slurm signals the others then."""
+    stop = f"""
+import threading, time
+def stop():
+    while not os.path.exists(r'{tmp_path}/work/epoch_1.pth'): time.sleep(0.1)
+    if os.environ['SLURM_PROCID'] == '0':
+        os.system('scancel --signal=USR1 ' + os.environ['SLURM_JOB_ID'])
+threading.Thread(target=stop, daemon=True).start()
+"""
+    options = ('--no-validate', '--cfg-options', 'runner.max_epochs=100')
+    done = launch('slurm_train', config(stop), tmp_path / 'work', *options)
+    assert done.returncode == 75, done.stderr[-3000:]
+    assert 'go on with --auto-resume' in done.stderr
+
+
 def test_a_process_that_fails_ends_the_job_and_its_words_are_seen(launch, config, tmp_path):
     path = config("if os.environ['SLURM_PROCID'] == '1': raise RuntimeError('this node is bad')")
     done = launch('slurm_train', path, tmp_path / 'work')

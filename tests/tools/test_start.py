@@ -6,7 +6,7 @@ import sys
 import pytest
 
 from knet.commands.options import PROGRAMS
-from tests.conftest import ROOT, run_tool
+from tests.conftest import ROOT, assert_one_line_error, run, run_tool
 
 HEAVY = ('torch', 'mmcv', 'mmdet', 'cv2', 'scipy', 'matplotlib')
 
@@ -54,4 +54,17 @@ def test_named_files_are_looked_for_before_heavy_imports(name, args, missing):
     command = [sys.executable, '-c', code, *args]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 1 and done.stdout == '[]\n', done.stderr
-    assert done.stderr.strip() == f'error: {missing} does not exist'
+    assert done.stderr.strip().split(';')[0] == f'error: {missing} does not exist'
+
+
+def test_a_mistyped_path_is_answered_with_a_like_one():
+    done = run_tool('train', 'configs/det/toy_step/video_knet_s3_r18_toystep.py')
+    path = 'configs/det/toy_step/video_knet_s3_r18_toy_step.py'
+    assert_one_line_error(done, f'does not exist; did you mean {path}?')
+
+
+def test_output_that_nobody_reads_is_no_fault(toy_results):
+    results, root = toy_results
+    script = f'{sys.executable} tools/eval_dvpq_step.py {results} {root} | head -1'
+    done = run('sh', '-c', script)
+    assert done.stderr == '' and done.stdout.count('\n') == 1
