@@ -69,11 +69,10 @@ def context_files(folder: Path) -> Iterator[Path]:
 
 
 class Stage:
-    """A stage of a build.
+    """A stage of a build: its file system, and what the instructions so far have set.
 
     Args:
-        root: Folder of its file system.
-        packages: Of Debian, beside the essential ones.
+        root: Folder of the file system, not there yet.
     """
 
     def __init__(self, root: Path) -> None:
@@ -139,6 +138,7 @@ def build(text: str, context: Path, out: Path, arguments: Dict[str, str]) -> Sta
         NotImplementedError: an instruction of another kind.
     """
     stages: Dict[str, Stage] = {}
+    out.mkdir(parents=True, exist_ok=True)
     files = list(context_files(context))
     for name, rest in parse(text):
         if name == 'FROM':
@@ -206,7 +206,6 @@ def main() -> None:
     parser.add_argument('--run', metavar='COMMAND', help='default: that of CMD')
     args = parser.parse_args()
     arguments = dict(part.split('=', 1) for part in args.build_arg)
-    args.folder.mkdir(parents=True)
     stage = build((ROOT / 'Dockerfile').read_text(), ROOT, args.folder.resolve(), arguments)
     print(f'{size(stage.root) / 1e9:.2f} GB', flush=True)
     stage.run(args.run or shlex.join(stage.command))
