@@ -2,7 +2,7 @@
 #
 #   docker build -t video-knet .                              # NVIDIA GPUs (the host has the driver); runs without one too
 #   docker build -t video-knet --build-arg DEVICE=cpu .       # without CUDA: less than half the size
-#   docker run --rm -v "$PWD/work_dirs:/opt/video-knet/work_dirs" video-knet sh tools/quickstart.sh
+#   mkdir -p work_dirs && docker run --rm --user "$(id -u)" -v "$PWD/work_dirs:/opt/video-knet/work_dirs" video-knet sh tools/quickstart.sh
 #
 # docs/installation.md has the command lines with data, GPUs and other users' ids.
 FROM debian:bookworm-slim AS build
@@ -34,6 +34,6 @@ COPY --from=build /opt/video-knet /opt/video-knet
 WORKDIR /opt/video-knet
 # Folders of the host take their place; --user may name anybody.
 RUN mkdir data work_dirs && chmod 777 data work_dirs
-ENV PATH=/opt/video-knet/.venv/bin:$PATH HOME=/tmp
+ENV PATH=/opt/video-knet/.venv/bin:$PATH HOME=/tmp USER=knet
 USER 1000
 CMD ["video-knet", "check"]

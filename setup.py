@@ -28,7 +28,7 @@ class BuildWithConfigs(build_py):
 
     def run(self):
         super().run()
-        if not self.editable_mode:
+        if not getattr(self, 'editable_mode', False):
             target = Path(self.build_lib, 'knet', 'configs')
             shutil.rmtree(target, ignore_errors=True)
             shutil.copytree(ROOT / 'configs', target, ignore=shutil.ignore_patterns('__pycache__'))

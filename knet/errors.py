@@ -69,11 +69,10 @@ def report_input_errors() -> Iterator[None]:
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors='surrogateescape')  # names of files are bytes
     try:
-        yield
-        sys.stdout.flush()
-    except BrokenPipeError:  # as with `| head`
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        raise SystemExit(141) from None
+        try:
+            yield
+        finally:
+            _flush()
     except InputError as error:
         _end(one_line(str(error)), 1)
     except Stopped as error:
@@ -93,6 +92,16 @@ def report_input_errors() -> Iterator[None]:
             raise
         where = f' ({error.filename})' if error.filename else ''
         _end(f'{error.strerror}{where}; {MACHINE[error.errno]}', 1)
+
+
+def _flush() -> None:
+    """Write what was printed; where nobody reads it any more, as with `| head`, end quietly."""
+    try:
+        if sys.stdout is not None:
+            sys.stdout.flush()
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        raise SystemExit(141) from None
 
 
 def one_line(message: str) -> str:

@@ -18,6 +18,14 @@ FORK_SERVER = ForkServer()
 atexit.register(FORK_SERVER.stop)
 
 
+def pytest_collection_modifyitems(config, items):
+    """Tests marked as slow run where they are asked for alone."""
+    if 'slow' not in config.option.markexpr:
+        for item in items:
+            if item.get_closest_marker('slow'):
+                item.add_marker(pytest.mark.skip(reason='slow; -m slow runs it'))
+
+
 @pytest.fixture(scope='session')
 def toy_root(tmp_path_factory):
     """Toy videos of 64x128: 2 training and 2 validation sequences of 4 frames. Not to be changed;

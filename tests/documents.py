@@ -16,7 +16,17 @@ DOCUMENTS = [
     'CONTRIBUTING.md',
     *sorted(path.relative_to(ROOT).as_posix() for path in (ROOT / 'docs').glob('*.md')),
 ]
-PROGRAMS = ('python', '.venv/bin/python', 'sh', 'pip', 'gsutil', 'video-knet', 'docker', 'torchrun')
+PROGRAMS = (
+    'mkdir',
+    'python',
+    '.venv/bin/python',
+    'sh',
+    'pip',
+    'gsutil',
+    'video-knet',
+    'docker',
+    'torchrun',
+)
 
 
 class Block(NamedTuple):

@@ -5,6 +5,7 @@ A script runs as one of its own would: with its own process, environment, folder
 exit status. Only the modules that it imports are there already.
 """
 
+import contextlib
 import gc
 import importlib
 import json
@@ -61,7 +62,7 @@ class ForkServer:
     def stop(self) -> None:
         """End the process."""
         if self._server is not None:
-            self._server.stdin.close()
+            self._server.kill()
             self._server.wait()
 
 
@@ -83,7 +84,8 @@ def serve() -> Dict:
 
 def kill(pid: int, *_) -> None:
     """Handler of a signal: kill a process."""
-    os.kill(pid, signal.SIGKILL)
+    with contextlib.suppress(ProcessLookupError):  # it has just ended
+        os.kill(pid, signal.SIGKILL)
 
 
 def become(request: Dict) -> None:

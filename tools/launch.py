@@ -24,7 +24,7 @@ from knet.parallel import end_with_parent
 
 GRACE = 5.0  # seconds for the other processes to end when one has failed
 SAVING_GRACE = 60.0  # and when one was asked to stop and has saved
-DRIVERS = ('/proc/driver/nvidia', '/dev/dxg', '/dev/kfd')  # of Linux, WSL and ROCm
+DRIVERS = ('/proc/driver/nvidia', '/dev/nvidiactl', '/dev/dxg', '/dev/kfd')  # Linux, WSL, ROCm
 SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1, signal.SIGHUP)
 
 

@@ -32,7 +32,7 @@ def load_config(path: str, options: Optional[Union[Dict, Sequence[str]]] = None)
     Raises:
         InputError: the file cannot be read, or an option names nothing that exists.
     """
-    path = find_config(path)
+    path = find_config(str(path))
     if os.path.isdir(path):
         raise InputError(f'config {path} is a folder; name a .py file in it')
     if not path.endswith(('.py', '.yml', '.yaml', '.json')):

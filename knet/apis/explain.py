@@ -31,9 +31,12 @@ REGISTRIES = (*MODEL_PARTS, HOOKS, OPTIMIZERS, RUNNERS)
 
 def find_class(name: Any) -> Optional[Type]:
     """The registered class of a config's `type`, None if there is none."""
-    if not isinstance(name, str):
-        return None
-    return next(filter(None, (registry.get(name) for registry in REGISTRIES)), None)
+    for registry in REGISTRIES if isinstance(name, str) else ():
+        with contextlib.suppress(AttributeError):  # mmcv's, of a scope that a registry cannot know
+            found = registry.get(name)
+            if inspect.isclass(found):
+                return found
+    return None
 
 
 def arguments_of(found: Optional[Type]) -> Dict[str, inspect.Parameter]:
@@ -69,11 +72,13 @@ def check_dicts(config: Dict, key: str) -> None:
             kind = str(argument.annotation).replace('typing.', '')
             if name not in node or not re.match(r'((Optional|Union)\[)?Dict', kind):
                 continue
-            value, hint = node[name], ' or None' * kind.startswith('Optional')
-            if not isinstance(value, (dict, list) if kind.startswith('Union') else dict):
-                if value is not None or not hint:
-                    raise InputError(f'{place}.{name} must be a dict{hint}, got {value!r}')
+            value, may_lack = node[name], argument.default is None or 'None' in kind
+            may_lack = may_lack or kind.startswith('Optional')
+            if value is None and may_lack or 'Union' in kind and value is not None:
                 continue
+            if not isinstance(value, dict):
+                hint = ' or None' * may_lack
+                raise InputError(f'{place}.{name} must be a dict{hint}, got {value!r}')
             for part, own in dict(value).items() if 'Dict[str, Dict' in kind else ():
                 if not isinstance(own, dict):
                     raise InputError(

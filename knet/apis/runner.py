@@ -150,7 +150,8 @@ class KNetRunner(EpochBasedRunner):
         """Run the workflow; hooks are told when it ends, also where it fails.
 
         Raises:
-            Stopped: a signal of `STOP_SIGNALS` came; where the run stands is saved.
+            Stopped: a signal of `STOP_SIGNALS` came; where the run stands is saved. The process
+                ignores these signals from then on.
         """
         with self._signals(), say_who_is_lost():
             try:

@@ -105,9 +105,12 @@ def check_training(cfg: Config, validate: bool) -> None:
     """Raise InputError where a config lacks what a training needs, with validation or without."""
     require(cfg, *TRAINING_KEYS, *(['data.val'] if validate else []))
     check_whole('runner.max_epochs', cfg.runner.get('max_epochs'))
-    for name in cfg.get('evaluation', {}):
+    for name in cfg.get('evaluation', {}) if validate else ():
         if name != 'interval':
-            raise InputError(f'evaluation.{name} of the config: evaluation has an interval alone')
+            raise InputError(
+                f'evaluation.{name} of the config: evaluation has an interval alone; delete it '
+                '(what is measured is up to the task)'
+            )
     check_loading(cfg.data.samples_per_gpu, cfg.data.workers_per_gpu)
 
 

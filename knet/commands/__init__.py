@@ -7,6 +7,7 @@ configs and checkpoints answer at once.
 """
 
 import argparse
+import contextlib
 import difflib
 import importlib
 import logging
@@ -61,7 +62,9 @@ def perform(program: Program, args: argparse.Namespace) -> None:
 def _similar(path: str) -> str:
     """The end of a message: a file beside `path` that may have been meant."""
     folder, name = os.path.split(path)
-    names = os.listdir(folder or '.') if os.path.isdir(folder or '.') else []
+    names = []
+    with contextlib.suppress(OSError):  # no such folder, or no right to list it
+        names = os.listdir(folder or '.')
     close = difflib.get_close_matches(name, names, n=1, cutoff=0.8)
     return f'; did you mean {os.path.join(folder, close[0])}?' if close else ''
 

@@ -59,7 +59,10 @@ def run(args):
     setup_multi_processes(cfg)
     init_distributed(args.launcher, args.timeout_minutes)
     task, dataset = find_task(cfg.get('task')), build_test_dataset(cfg.data)
-    names = None if args.eval is None else [name.upper() for name in args.eval]
+    names = args.eval
+    if names is not None:  # in the spelling of the task, whatever that of the user
+        spelling = {name.upper(): name for name in task.metrics}
+        names = [spelling.get(name.upper(), name) for name in names]
     metrics = None if names is None else check_metrics(names, task, dataset)
     logger = get_root_logger(log_level=cfg.log_level)
     checkpoint = find_checkpoint(args.checkpoint, logger)
@@ -112,15 +115,15 @@ def report(out, show_dir, metrics, task, dataset, made_of):
     if show_dir:
         print(f'coloured images and videos: {show_dir}')
     if metrics:
-        for command in task.next_commands(out, dataset):
-            print(f'next: {as_typed(command)}')
+        for command in dict.fromkeys(map(as_typed, task.next_commands(out, dataset))):
+            print(f'next: {command}')
 
 
 def as_typed(command):
     """Command line of a file in tools/, or where there is none of a subcommand."""
     tool, *rest = command.split(' ', 1)
-    if Path(tool).exists():
+    program = PROGRAMS.get(tool.removeprefix('tools/').removesuffix('.py'))
+    names = [name for name, own in SUBCOMMANDS.items() if program and own.module == program.module]
+    if Path(tool).exists() or not names:
         return f'{sys.executable} {command}'
-    program = PROGRAMS[tool.removeprefix('tools/').removesuffix('.py')]
-    name = next(name for name, own in SUBCOMMANDS.items() if own.module == program.module)
-    return ' '.join(['video-knet', name, *rest])
+    return ' '.join(['video-knet', names[0], *rest])

@@ -65,6 +65,8 @@ def open_input(args):
 
 def note_size(size, scale):
     """A note where frames have quite another size (width, height) than training; else empty."""
+    if not isinstance(scale, (tuple, list)):
+        return ''
     least, most = sorted((max(size), max(scale)))
     if most <= 1.5 * least:
         return ''
@@ -172,7 +174,7 @@ def segment(args):
     task, info = find_task(cfg.get('task')), find_dataset(cfg.data.name)
     source, frames, size = open_input(args)
     logger = get_root_logger(log_level=cfg.log_level)
-    note = note_size(size, cfg.data.get('train', {}).get('scale', size))
+    note = note_size(size, (cfg.data.get('train') or {}).get('scale'))
     if note:
         logger.warning(note)
     checkpoint = find_checkpoint(args.checkpoint, logger)

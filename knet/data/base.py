@@ -213,7 +213,7 @@ class SegmentationDataset(Dataset):
             if self.with_truth and not record.truth:
                 raise InputError(
                     f'{self.folder}: {record} has an image but no map; '
-                    f'{layout.truth_hint.format(record.name)}'
+                    f'{layout.truth_hint.replace("{}", record.name)}'
                 )
             if self.with_depth and record.depth is None:
                 raise InputError(
