@@ -12,6 +12,7 @@ import difflib
 import importlib
 import logging
 import os
+import re
 import warnings
 from pathlib import Path
 from typing import Optional, Sequence
@@ -23,7 +24,11 @@ from knet.files import find_config
 from knet.parallel import keep_freed_memory
 
 FILES = dict(
-    config='config', checkpoint='checkpoint', load_from='checkpoint', resume_from='checkpoint'
+    config='config',
+    checkpoint='checkpoint',
+    load_from='checkpoint',
+    resume_from='checkpoint',
+    input='video',
 )
 """Options that name a file that must be there, and what it is."""
 
@@ -48,8 +53,11 @@ def perform(program: Program, args: argparse.Namespace) -> None:
         args.config = find_config(args.config)
     for option, what in FILES.items():
         path = getattr(args, option, None)
-        # latest.pth stands for the newest checkpoint of its folder where there is no such link
-        if path and not Path(path).exists() and Path(path).name != 'latest.pth':
+        if not path or Path(path).exists():
+            continue
+        # latest.pth stands for the newest checkpoint of its folder where there is no such link;
+        # videos may be cameras and addresses
+        if Path(path).name != 'latest.pth' and not re.fullmatch(r'\d+|\w+://.*', path):
             raise InputError(f'{what} {path} does not exist{_similar(path)}')
     # mmcv's announcement of its next version, mmdet's of threads, torch's of CUDA without a GPU
     warnings.filterwarnings('ignore', 'On January 1|Setting (OMP|MKL)_NUM_THREADS', UserWarning)

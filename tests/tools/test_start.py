@@ -39,6 +39,7 @@ def test_settings_are_checked_too():
         ('train', ['none.py'], 'config none.py'),
         ('train', ['setup.py', '--load-from', 'none.pth'], 'checkpoint none.pth'),
         ('test', ['setup.py', 'none.pth'], 'checkpoint none.pth'),
+        ('video_demo', ['setup.py', 'setup.py', 'none.mp4', '--out', 'none'], 'video none.mp4'),
         ('video_demo', ['none.py', 'none.pth', 'none.mp4', '--out', 'none'], 'config none.py'),
     ],
 )
