@@ -42,7 +42,10 @@ SUBSTITUTIONS = [  # in this order
     (r'\[|\]', ''),
     (r'\{test,train,data,eval,start\}', 'eval --frames 2'),
     (r'KEY=VALUE \.\.\.', 'log_config.interval=1'),
-    (r'(\$KNET_WORK_DIR|WORK_DIR)/latest\.pth|\bKNET\.pth', 'knet_cityscapes_step_r50.pth'),
+    (
+        r'(\$KNET_WORK_DIR|WORK_DIR|work_dirs/knet)/latest\.pth|\bKNET\.pth',
+        'knet_cityscapes_step_r50.pth',
+    ),
     (r'\bFROM$', 'trained/epoch_1.pth'),
     (r'(train\.sh \w+ configs/\S+) 8 \S*(?:WORK_DIR2?|work_dirs/\w+)', r'\1 1 work_dirs/new'),
     (r'(train\.sh (?:\S+ )?(?:CONFIG|configs/\S+)) (?:GPUS|\d)', r'\1 1'),
@@ -213,7 +216,7 @@ def test_blocks_hold_nothing_but_commands(document):
 
 @pytest.mark.parametrize('document', DOCUMENTS)
 def test_options_exist(document):
-    known = {'--signal', '--gres'}  # of Slurm
+    known = {'--signal', '--gres', '--time', '--account'}  # of Slurm
     for program in {**PROGRAMS, **SUBCOMMANDS}.values():
         known |= set(program.parser()._option_string_actions)
     for path in (*ROOT.glob('tools/**/*.py'), *ROOT.glob('datasets/*.py')):
