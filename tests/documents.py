@@ -71,7 +71,7 @@ def inline_commands(document: str) -> List[str]:
     text = (ROOT / document).read_text(encoding='utf-8')
     text = re.sub(r'^ *```.*?^ *```$', '', text, flags=re.DOTALL | re.MULTILINE)
     found = (' '.join(part.split()) for part in re.findall(r'`([^`]+)`', text))
-    return [part for part in found if is_command(part) and ' ' in part]
+    return [part for part in found if is_command(part) and ' ' in part and '...' not in part]
 
 
 def run_command(line: str, folder: Path, **env: str) -> subprocess.CompletedProcess:
